@@ -1,0 +1,203 @@
+/**
+ * The usage store: facts in, records in and out. One dialect (ClickHouse SQL), embedded as chDB; the model store passes
+ * the same contract suite. Every read takes a frontier S and sees only facts with receipt <= S; nothing reads a clock.
+ */
+import type { Declaration, Receipt, SeriesReading, StoredEvent } from '../domain/fact.ts';
+import type { Meter } from '../domain/meter.ts';
+import type { CounterRecord, TallyRecord } from '../domain/record.ts';
+import type { Instant } from '../domain/window.ts';
+
+/** Collects one group commit. Not reused after `commit` settles. */
+export interface FactWriter {
+  event(event: StoredEvent, identity: IdentityHash): void;
+  reading(reading: SeriesReading): void;
+  /** Declarations are written after the facts they vouch for, in the same commit. */
+  declaration(declaration: Declaration): void;
+  readonly size: number;
+  /** Resolves when everything is on disk (files and directories synced). Rejects with StoreError; nothing is then acknowledged. */
+  commit(): Promise<void>;
+}
+
+/** 64-bit keyed hash of (tenant, source, id) and of the content, as the identity index keeps them. */
+export interface IdentityHash {
+  idHi: number;
+  idLo: number;
+  contentHi: number;
+  contentLo: number;
+}
+
+export interface IdentityRow extends IdentityHash {
+  t: Instant;
+  receipt: Receipt;
+}
+
+/** A contiguous range of series ids and a half-open span of windows. */
+export interface Span {
+  firstSeries: number;
+  lastSeries: number;
+  from: Instant;
+  to: Instant;
+}
+
+export interface Touched {
+  series: number;
+  /** First and one-past-last instant whose windows the new facts may have changed. */
+  from: Instant;
+  to: Instant;
+}
+
+export interface FastClose {
+  /** Series of the span that are not normal there (start, reset, fall, tie, late, gap, end): the pure function's work. */
+  odd: number[];
+  /** Records written for the normal series. */
+  written: number;
+}
+
+export interface EventQuery {
+  types: readonly string[];
+  from: Instant;
+  to: Instant;
+  frontier: Receipt;
+  /** Facts that count no more as of the frontier. */
+  voided: readonly Receipt[];
+  undoneSets: readonly string[];
+  tenant?: string;
+  source?: string;
+  subject?: string;
+  limit?: number;
+  /** Newest first; default is (t, receipt) ascending. */
+  descending?: boolean;
+}
+
+/** Sums of counter records, one row per (series, bucket index). */
+export interface CounterSum {
+  series: number;
+  /** Index into `edges`: the interval [edges[i], edges[i+1]). */
+  interval: number;
+  used: bigint;
+  n: bigint;
+  seen: number;
+  flags: number;
+  /** Worst state of the records in the interval. */
+  state: number;
+  /** Records that are not void. */
+  records: number;
+  /** Highest frontier among the records. */
+  frontier: Receipt;
+}
+
+export interface TallySum {
+  series: number;
+  interval: number;
+  sum: bigint;
+  count: bigint;
+  min: bigint | null;
+  max: bigint | null;
+  latest: bigint | null;
+  latestAt: Instant;
+  flags: number;
+  state: number;
+  records: number;
+  frontier: Receipt;
+}
+
+/** One group of a delta meter's events in one window, as SQL summed it. `dimensions` in the order of meter.groupBy's keys. */
+export interface TallyRow {
+  tenant: string;
+  source: string;
+  subject: string;
+  dimensions: string[];
+  window: Instant;
+  sum: bigint;
+  count: bigint;
+  min: bigint | null;
+  max: bigint | null;
+  latest: bigint | null;
+  latestAt: Instant;
+}
+
+export interface TallyClose {
+  rows: TallyRow[];
+  /** Groups with a value SQL cannot take exactly (exponent, over 12 decimals, not a number): the pure function's work. */
+  odd: { tenant: string; source: string; subject: string }[];
+}
+
+export interface UsageStore {
+  readonly engine: 'model' | 'chdb';
+
+  writer(): FactWriter;
+
+  /** Readings of the given series with from <= t < to, by series, each in receipt order. At most `limit` series a call. */
+  readings(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+  ): Promise<Map<number, SeriesReading[]>>;
+  /**
+   * Nearest reading strictly before `t` (or at or after `t`) of each series: its instant, or absent when there is none.
+   * Answers from per-part projections; the pure path uses it to widen its context.
+   */
+  readingBefore(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
+  readingAfter(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
+  /** Last reading of every series by time: loaded once at start, to stamp `late`, `clockBack` and `fast`. */
+  lastReadings(): Promise<Map<number, { t: Instant; value: bigint; epoch: number; receipt: Receipt }>>;
+  /** Finds a reading or event by receipt (explain, void). */
+  findReceipt(receipt: Receipt): Promise<{ reading: SeriesReading } | { event: StoredEvent } | null>;
+
+  /** Windows of [span.from, closedTo) that readings with after < receipt <= frontier may have changed, silent tails included. */
+  touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]>;
+  /** Closes the span's windows for all normal series in SQL, writes their records at version `frontier`, reports the others. */
+  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose>;
+  /** As closeCounters for the given series, without writing: the still open windows of a query. */
+  computeCounters(
+    span: Span,
+    series: readonly number[],
+    frontier: Receipt,
+  ): Promise<{ records: CounterRecord[]; odd: number[] }>;
+
+  writeCounters(records: readonly CounterRecord[], frontier: Receipt): Promise<void>;
+  counterRecords(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+  ): Promise<(CounterRecord & { frontier: Receipt })[]>;
+  /** Sums current records per series and interval. `edges` ascending, on the window grid. Void records do not count. */
+  sumCounters(series: readonly number[], edges: readonly Instant[]): Promise<CounterSum[]>;
+
+  /** Events in (t, receipt) order, first receipt of each identity and time only. */
+  events(query: EventQuery): AsyncIterable<StoredEvent>;
+  findEvent(tenant: string, source: string, id: string): Promise<StoredEvent[]>;
+  touchedEvents(
+    types: readonly string[],
+    before: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ type: string; window: Instant }[]>;
+  /** Sums a delta meter's events by (tenant, source, subject, dimensions, window); writes nothing. */
+  tally(
+    meter: Meter,
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+    voided: readonly Receipt[],
+    undoneSets: readonly string[],
+  ): Promise<TallyClose>;
+  writeTallies(records: readonly TallyRecord[], frontier: Receipt): Promise<void>;
+  tallyRecords(series: readonly number[], from: Instant, to: Instant): Promise<(TallyRecord & { frontier: Receipt })[]>;
+  sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]>;
+  /** The newest not void record of each series before `before`: the gauge checkpoint (derived, rebuildable). */
+  lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>>;
+
+  declarations(frontier: Receipt): Promise<Declaration[]>;
+  /** Highest accepted sequence per (tenant, source, run): restores the high-water marks. */
+  highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]>;
+  /** Identities of events with receipt > after, to repair the identity index before ingest opens. */
+  identities(after: Receipt): AsyncIterable<IdentityRow[]>;
+
+  /** Current records of [from, to) as one Parquet file; returns rows written. */
+  exportParquet(table: 'counter' | 'tally', from: Instant, to: Instant, file: string): Promise<number>;
+
+  health(): Promise<{ writable: boolean; detail: string }>;
+  close(): Promise<void>;
+}
