@@ -53,7 +53,16 @@ export interface MeterFact {
   kind: 'meter';
   meter: Omit<Meter, 'receipt'>;
 }
-/** The fact `target` counts no more. For an amendment, the new content comes as an event of its own that names it. */
+/** The content an amendment puts in place of an event. Stored as an event with the receipt number of the amending fact. */
+export interface Replacement {
+  source: string;
+  id: string;
+  type: string;
+  subject: string;
+  t: Instant;
+  data: string;
+}
+/** The fact `target` counts no more; with `replacement`, that counts in its place (one fact, so never both or neither). */
 export interface VoidFact {
   kind: 'void';
   target: Receipt;
@@ -61,8 +70,8 @@ export interface VoidFact {
   at: Instant;
   series: number | null;
   eventType: string | null;
-  /** Receipt of the event that takes its place, null for a plain void. */
-  replacement: Receipt | null;
+  /** What counts in its place; null for a plain void. */
+  replacement: Replacement | null;
 }
 export interface SetFact {
   kind: 'set';

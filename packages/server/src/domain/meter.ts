@@ -43,3 +43,35 @@ export interface Meter {
 
 /** Events exist in two shapes for the job: counters go to readings, everything else stays an event. */
 export const isCounter = (m: Meter): boolean => m.kind === 'cumulative';
+
+export { defineMeter, type MeterProblem } from './define-meter.ts';
+
+const network = (key: string, name: string, unit: string): Meter => ({
+  key,
+  version: 1,
+  name,
+  kind: 'cumulative',
+  eventType: key,
+  aggregation: 'sum',
+  valuePath: '$.value',
+  epochPath: '$.epoch',
+  startPath: '$.start',
+  groupBy: {},
+  filters: [],
+  unit,
+  validFor: 0,
+  rank: 0,
+  of: [],
+  direction: 'max-of-percentiles',
+  billable: true,
+  deleted: false,
+  receipt: 0,
+});
+
+/** Meters every installation has, with receipt 0: before any fact. Units as UCUM writes them. */
+export const builtinMeters = (): Meter[] => [
+  network('network.bytes.received', 'Network bytes received', 'By'),
+  network('network.bytes.sent', 'Network bytes sent', 'By'),
+  network('network.packets.received', 'Network packets received', '{packet}'),
+  network('network.packets.sent', 'Network packets sent', '{packet}'),
+];

@@ -10,12 +10,42 @@ import type { Instant } from '../domain/window.ts';
 /** Collects one group commit. Not reused after `commit` settles. */
 export interface FactWriter {
   event(event: StoredEvent, identity: IdentityHash): void;
+  /**
+   * As `event` for every position of the batch whose `take` is 1, from bytes: the encoder copies the slices without
+   * making strings. It has read everything it needs when the call returns; the arrays are reused. A store without it gets `event`.
+   */
+  rawEvents?(batch: RawEvents): void;
   reading(reading: SeriesReading): void;
   /** Declarations are written after the facts they vouch for, in the same commit. */
   declaration(declaration: Declaration): void;
   readonly size: number;
   /** Resolves when everything is on disk (files and directories synced). Rejects with StoreError; nothing is then acknowledged. */
   commit(): Promise<void>;
+}
+
+/** Columns of a RawEvents range table: each is a start and an end (exclusive) in `bytes`. Absent subject or data: start = end. */
+export const Range = { source: 0, id: 2, type: 4, subject: 6, data: 8, width: 10 } as const;
+
+/** Events of one request body as byte ranges. Attributes are UTF-8 without control characters, data is raw JSON text. */
+export interface RawEvents {
+  bytes: Buffer;
+  count: number;
+  /** Range.width numbers an event: position p's source is bytes[ranges[p*10], ranges[p*10+1]), and so on. */
+  ranges: Int32Array;
+  /** 1: write this one. */
+  take: Uint8Array;
+  /** 1: neither the attributes nor the data hold a byte below 0x20 or a backslash: nothing to escape in TSV. */
+  plain: Uint8Array;
+  t: Float64Array;
+  sourceTime: Float64Array;
+  stamps: Uint8Array;
+  /** Four unsigned 32-bit numbers an event: idHi, idLo, contentHi, contentLo. */
+  identity: Uint32Array;
+  tenant: string;
+  set: string;
+  receivedAt: Instant;
+  /** Receipt of position p is firstReceipt + p. */
+  firstReceipt: Receipt;
 }
 
 /** 64-bit keyed hash of (tenant, source, id) and of the content, as the identity index keeps them. */
@@ -29,6 +59,8 @@ export interface IdentityHash {
 export interface IdentityRow extends IdentityHash {
   t: Instant;
   receipt: Receipt;
+  /** When it was received: the identity window is counted from here. */
+  receivedAt?: Instant;
 }
 
 /** A contiguous range of series ids and a half-open span of windows. */
@@ -189,11 +221,17 @@ export interface UsageStore {
   /** The newest not void record of each series before `before`: the gauge checkpoint (derived, rebuildable). */
   lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>>;
 
+  /** One row per (tenant, source): its highest completeThrough and latest receivedAt among declarations up to the frontier. */
   declarations(frontier: Receipt): Promise<Declaration[]>;
+  /** Series of the span with a current pending record in it (to settle what will never come). */
+  pendingCounters(span: Span): Promise<Touched[]>;
   /** Highest accepted sequence per (tenant, source, run): restores the high-water marks. */
   highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]>;
-  /** Identities of events with receipt > after, to repair the identity index before ingest opens. */
-  identities(after: Receipt): AsyncIterable<IdentityRow[]>;
+  /**
+   * Identities of events with receipt > after (and received at or after `receivedSince`), in any order: repairs the
+   * identity index before ingest opens, and settles a commit whose failure left open what is on disk.
+   */
+  identities(after: Receipt, receivedSince?: Instant): AsyncIterable<IdentityRow[]>;
 
   /** Current records of [from, to) as one Parquet file; returns rows written. */
   exportParquet(table: 'counter' | 'tally', from: Instant, to: Instant, file: string): Promise<number>;

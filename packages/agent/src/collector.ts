@@ -1,0 +1,184 @@
+/** Polls on a steady beat and publishes: the loop around a poller and a publisher. */
+import type { SeriesHead } from '@tollgate/event';
+import type { Clock, Disk, Network, Randomness } from './environment.ts';
+import { LinuxInterfaces, type Memory, type Observed, type Pass, parseMemory } from './linux.ts';
+import { type Portion, Publisher, publisherDefaults, type Report } from './publisher.ts';
+
+/** Keys of the server's built-in cumulative meters for interfaces. */
+export const networkMeters = {
+  receivedBytes: 'network.bytes.received',
+  sentBytes: 'network.bytes.sent',
+  receivedPackets: 'network.packets.received',
+  sentPackets: 'network.packets.sent',
+} as const;
+type Counter = keyof typeof networkMeters;
+const counters = Object.keys(networkMeters) as Counter[];
+
+export interface CollectorSettings {
+  /** Who reports; also the first part of the names of the interfaces it reports on. */
+  source: string;
+  intervalMs: number;
+  /** File that remembers the last acknowledged pass; '' for none. */
+  statePath: string;
+  bufferMax?: number;
+}
+
+export interface World {
+  clock: Clock;
+  disk: Disk;
+  random: Randomness;
+  network: Network;
+}
+
+export const resourceOf = (source: string, name: string): string => `${source}/${name}`;
+
+const headOf = (settings: CollectorSettings, name: string, epoch: string, counter: Counter): SeriesHead => ({
+  resource: resourceOf(settings.source, name),
+  meter: networkMeters[counter],
+  epoch,
+  width: 64,
+  period: settings.intervalMs,
+  layer: 'L2',
+});
+
+/** A pass in the words of the protocol. Directions are as this machine sees them. */
+export const portionOf = (pass: Pass, settings: CollectorSettings): Portion => ({
+  samples: pass.interfaces.flatMap((i: Observed) =>
+    counters.map((counter) => ({
+      head: headOf(settings, i.name, i.epoch, counter),
+      at: pass.at,
+      value: i[counter],
+      start: i.start,
+    })),
+  ),
+  ended: pass.ended.flatMap((e) =>
+    counters.map((counter) => ({ head: headOf(settings, e.name, e.epoch, counter), at: e.at })),
+  ),
+  completeThrough: pass.at,
+});
+
+export interface CollectorEvents {
+  report(report: Report): void;
+  /** Interfaces of this pass, before it is queued: the local server makes resources of new ones. */
+  seen?(names: readonly string[]): Promise<void>;
+}
+
+export class Collector {
+  readonly publisher: Publisher;
+  readonly #world: World;
+  readonly #settings: CollectorSettings;
+  readonly #events: CollectorEvents;
+  readonly #poller: LinuxInterfaces;
+  #ring: () => void = () => undefined;
+
+  /** Throws where the machine has no /proc/net/dev. */
+  constructor(world: World, settings: CollectorSettings, events: CollectorEvents) {
+    this.#world = world;
+    this.#settings = settings;
+    this.#events = events;
+    this.#poller = new LinuxInterfaces(world.disk, world.clock, recall(world.disk, settings.statePath));
+    this.publisher = new Publisher(
+      world,
+      {
+        source: settings.source,
+        ...publisherDefaults,
+        ...(settings.bufferMax ? { bufferMax: settings.bufferMax } : {}),
+      },
+      events.report,
+    );
+    if (!this.#poller.indexed)
+      events.report({
+        level: 'warn',
+        message: '/sys shows another network namespace: re-created interfaces are only seen by a falling counter',
+      });
+  }
+
+  /** One pass, queued. Returns the number of interfaces. */
+  async pass(): Promise<number> {
+    const pass = this.#poller.pass();
+    await this.#events.seen?.(pass.interfaces.map((i) => i.name));
+    this.publisher.offer({ ...portionOf(pass, this.#settings), acknowledged: () => this.#remember(pass.memory) });
+    this.#ring();
+    return pass.interfaces.length;
+  }
+
+  /** One pass, sent. True: all of it is acknowledged. */
+  async once(signal?: AbortSignal): Promise<boolean> {
+    await this.pass();
+    return this.publisher.drain(signal);
+  }
+
+  /**
+   * Until the signal comes: a pass every interval, on a beat that does not drift. Then a last pass, and up to
+   * `graceMs` for what is still to be acknowledged.
+   */
+  async run(signal: AbortSignal, graceMs = 3000): Promise<void> {
+    const abandon = new AbortController();
+    let closing = false;
+    const sending = (async () => {
+      while (!abandon.signal.aborted) {
+        const rung = this.#nextRing();
+        const empty = await this.publisher.drain(abandon.signal);
+        if (empty && closing) return;
+        await rung;
+      }
+    })();
+    await this.#beats(signal);
+    closing = true;
+    await this.#guardedPass();
+    this.#ring();
+    const limit = this.#world.clock.sleep(graceMs, abandon.signal).then(() => {
+      abandon.abort();
+      this.#ring();
+    });
+    await sending;
+    abandon.abort();
+    await limit;
+  }
+
+  async #beats(signal: AbortSignal): Promise<void> {
+    const begun = this.#world.clock.elapsed();
+    const { intervalMs } = this.#settings;
+    while (!signal.aborted) {
+      await this.#guardedPass();
+      const since = this.#world.clock.elapsed() - begun;
+      // A pass that took longer than its interval skips beats instead of piling them up.
+      await this.#world.clock.sleep(intervalMs - (since % intervalMs), signal);
+    }
+  }
+
+  async #guardedPass(): Promise<void> {
+    try {
+      await this.pass();
+    } catch (error) {
+      // One failed look at /proc must not end metering: the next beat tries again, counters lose nothing by it.
+      this.#events.report({ level: 'error', message: `pass failed: ${messageOf(error)}` });
+    }
+  }
+
+  #nextRing(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ring = resolve;
+    });
+  }
+
+  #remember(memory: Memory): void {
+    if (this.#settings.statePath === '') return;
+    try {
+      this.#world.disk.replace(this.#settings.statePath, `${JSON.stringify(memory)}\n`);
+    } catch (error) {
+      this.#events.report({ level: 'warn', message: `cannot remember the last pass: ${messageOf(error)}` });
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const recall = (disk: Disk, path: string): Memory | null => {
+  if (path === '') return null;
+  try {
+    return parseMemory(disk.read(path));
+  } catch {
+    return null;
+  }
+};

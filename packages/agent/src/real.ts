@@ -1,0 +1,46 @@
+/** The real world behind the agent's arguments. */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Clock, Disk, Network, Randomness } from './environment.ts';
+
+export const realClock: Clock = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  // An abort ends the sleep early; it is not an error.
+  sleep: (ms, signal) => wait(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+};
+
+export const realRandomness: Randomness = {
+  hex: (n) => randomBytes(n).toString('hex'),
+  fraction: () => Math.random(),
+};
+
+export const realDisk: Disk = {
+  read: (path) => readFileSync(path, 'utf8'),
+  list: (path) => readdirSync(path),
+  inode: (path) => statSync(path).ino,
+  replace: (path, content) => {
+    writeFileSync(`${path}.new`, content, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  },
+};
+
+/** `timeoutMs` bounds one request from start to the end of its answer. */
+export const httpNetwork = (url: string, key: string, timeoutMs = 30_000): Network => ({
+  async post(path, body, contentType, signal) {
+    const limit = AbortSignal.timeout(timeoutMs);
+    const answer = await fetch(new URL(path, url), {
+      method: 'POST',
+      headers: { 'content-type': contentType, authorization: `Bearer ${key}` },
+      body,
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+    const seconds = Number(answer.headers.get('retry-after') ?? '0');
+    return {
+      status: answer.status,
+      retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0,
+      body: await answer.text(),
+    };
+  },
+});

@@ -1,0 +1,3 @@
+export interface Operations {
+  'GET /healthz': { answer: { status: string } };
+}

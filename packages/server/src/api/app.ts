@@ -1,0 +1,129 @@
+/** The HTTP API: its routes, its description, and what every request passes through. Begin reading here. */
+import swagger from '@fastify/swagger';
+import Fastify from 'fastify';
+import { accountRoutes } from './accounts.ts';
+import { auditRoutes } from './audit.ts';
+import { authenticate } from './auth.ts';
+import type { Context } from './context.ts';
+import { correctionRoutes } from './corrections.ts';
+import { doctorRoutes } from './doctor.ts';
+import { eventListRoutes } from './event-list.ts';
+import { ingestRoutes } from './events.ts';
+import { explainRoutes } from './explain.ts';
+import { exportRoutes } from './export.ts';
+import { healthRoutes, Metrics } from './health.ts';
+import { jobRoutes } from './job.ts';
+import { keyRoutes } from './keys.ts';
+import { meterRoutes } from './meters.ts';
+import { clientErrorBody, installProblems } from './problems.ts';
+import type { App } from './provider.ts';
+import { quarantineRoutes } from './quarantine.ts';
+import { resourceRoutes } from './resources.ts';
+import { ProblemSchema } from './schemas.ts';
+import { sourceRoutes } from './sources.ts';
+import { usageRoutes } from './usage.ts';
+
+/** Routes that need no key. */
+const open = new Set(['/healthz', '/readyz', '/openapi.json', '/metrics']);
+
+export interface Tls {
+  cert: string;
+  key: string;
+}
+
+/** A request must have arrived whole within this time, so that slow senders hold no memory for ever. */
+const REQUEST_MS = 60_000;
+/** Names of resources and sources stand in paths. */
+const PARAM_MAX = 2048;
+
+const newServer = (context: Context, tls: Tls | null): App => {
+  const app = Fastify({
+    loggerInstance: context.logger,
+    // One line an answer is written below; the framework's two lines a request would be most of the log.
+    disableRequestLogging: true,
+    bodyLimit: context.config.bodyBytesMax,
+    requestTimeout: REQUEST_MS,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: PARAM_MAX },
+    ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: false } },
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable || (error as NodeJS.ErrnoException).code === 'ECONNRESET') return;
+      socket.end(clientErrorBody(String((error as NodeJS.ErrnoException).code ?? '')).body);
+    },
+    ...(tls === null ? {} : { https: { cert: tls.cert, key: tls.key } }),
+  });
+  return app as unknown as App;
+};
+
+const describe = async (app: App, context: Context): Promise<void> => {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Tollgate',
+        version: context.version,
+        description: 'Meters what tenants consume, from the raw counter to the usage record.',
+      },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key, tg_...' } } },
+      security: [{ key: [] }],
+    },
+  });
+  app.addHook('onRoute', (route) => {
+    const { response } = (route.schema ?? {}) as { response?: Record<string, unknown> };
+    if (route.schema && response)
+      route.schema.response = {
+        ...response,
+        default: { description: 'Refused', content: { 'application/problem+json': { schema: ProblemSchema } } },
+      };
+  });
+};
+
+/** All routes; listening is the caller's. */
+export const buildApp = async (context: Context, tls: Tls | null = null): Promise<App> => {
+  const app = newServer(context, tls);
+  const metrics = new Metrics();
+  installProblems(app);
+  await describe(app, context);
+  app.decorateRequest('principal', null);
+  app.addHook('onRequest', async (request) => {
+    if (open.has(request.routeOptions.url ?? '') && request.headers.authorization === undefined) return;
+    // Unknown routes say so without a key; they tell nothing.
+    if (request.is404) return;
+    request.principal = authenticate(request.headers.authorization, (hash) => context.log.book.keyByHash(hash));
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.answered(request, reply.statusCode, reply.elapsedTime);
+    request.log.debug(
+      {
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+        key: request.principal?.key,
+      },
+      'request',
+    );
+  });
+
+  healthRoutes(app, context, metrics);
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  for (const routes of [
+    accountRoutes,
+    auditRoutes,
+    correctionRoutes,
+    doctorRoutes,
+    eventListRoutes,
+    explainRoutes,
+    exportRoutes,
+    jobRoutes,
+    keyRoutes,
+    meterRoutes,
+    quarantineRoutes,
+    resourceRoutes,
+    sourceRoutes,
+    usageRoutes,
+  ])
+    routes(app, context);
+  await app.register(async (scope) => ingestRoutes(scope as unknown as App, context, metrics));
+  return app;
+};

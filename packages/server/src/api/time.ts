@@ -1,0 +1,28 @@
+/** Instants at the edge of the API: texts in, in the zone of the question; UTC texts out. */
+import { CalendarError, edges, formatInstant, parseInstant as parseIn } from '../domain/calendar.ts';
+import { Problem } from '../errors.ts';
+
+/** Milliseconds since 1970 UTC, or null for anything that is not an instant. */
+export const parseInstant = (text: string, zone = 'UTC'): number | null => {
+  try {
+    return parseIn(text, zone);
+  } catch (error) {
+    if (error instanceof CalendarError) return null;
+    throw error;
+  }
+};
+
+/** RFC 3339, or a date or time of the zone. Throws a Problem that names the field. */
+export const instantOf = (text: string, field: string, zone = 'UTC'): number => {
+  try {
+    return parseIn(text, zone);
+  } catch (error) {
+    if (!(error instanceof CalendarError)) throw error;
+    throw new Problem('query.range', `${field}: ${error.message}`, { pointer: `/${field}` });
+  }
+};
+
+export const isoText = (at: number): string => formatInstant(at, 'UTC');
+
+/** First instant of the local day that holds `at`. */
+export const startOfDay = (zone: string, at: number): number => edges(zone, 'day', at, at)[0] ?? at;

@@ -1,0 +1,492 @@
+/**
+ * The path of a request of CloudEvents: columns, checks, identities, one turn of the loop in which receipts are taken
+ * and everything joins the open group, and the answer when that group is on disk.
+ */
+import type { BatchOutcome } from '@tollgate/event';
+import type { Clock } from '../domain/environment.ts';
+import type { StoredEvent } from '../domain/fact.ts';
+import { readJson } from '../domain/json-exact.ts';
+import type { Series } from '../domain/series.ts';
+import type { Instant } from '../domain/window.ts';
+import { Problem } from '../errors.ts';
+import type { ControlStore, SetAside } from '../store/control-store.ts';
+import type { Receipts, Taken } from '../store/receipts.ts';
+import { type FactWriter, Range, type UsageStore } from '../store/usage-store.ts';
+import { type EventLimits, type Headers, type Mode, readEvents } from './cloudevents.ts';
+import { ColumnPool, type EventColumns } from './columns.ts';
+import type { Committer, Group } from './commit.ts';
+import { hashEvent, type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
+import { Verdict } from './identity/segment.ts';
+import type { Mark, Marks } from './marks.ts';
+import { type BookView, type EventReading, INSTANT_END, instantOf, Metering } from './metering.ts';
+import { Tally } from './outcome.ts';
+import { sameContent } from './same-content.ts';
+import type { SeriesDesk, Wanted } from './series-desk.ts';
+import type { Stamper } from './stamper.ts';
+
+export interface IntakeLimits extends EventLimits {
+  bodyBytes: number;
+  /** How far ahead of the server's clock a time may lie, ms. */
+  futureMs: number;
+}
+
+/** What both paths work with. */
+export interface Intake {
+  usage: UsageStore;
+  control: Pick<ControlStore, 'addSetAside'>;
+  receipts: Pick<Receipts, 'take' | 'takeNow' | 'frontier'>;
+  clock: Clock;
+  book: () => BookView;
+  limits: IntakeLimits;
+  index: IdentityIndex;
+  committer: Committer;
+  stamper: Stamper;
+  desk: SeriesDesk;
+  marks: Marks;
+}
+
+export interface AcceptContext {
+  /** Account of the key; '' for the installation. */
+  tenant: string;
+  mayspeak(source: string): boolean;
+  /** Name of the backfill set the events belong to. */
+  set?: string;
+  /** Life of the publisher's numbering and the number of the first event: settles repetitions without look-up. */
+  run?: string;
+  sequence?: number;
+  /** With run: all facts of the source up to here have been sent. Milliseconds or RFC 3339. */
+  completeThrough?: number | string;
+  /** With run: whose declaration it is; the source of the first event when left away. */
+  source?: string;
+  /** The publisher's clock when it sent this. */
+  sentAt?: number | string;
+  /** Headers of the request, for binary mode. */
+  headers?: Headers;
+}
+
+/** An event whose id is known with another content hash: looked into when everything it may repeat is on disk. */
+interface Suspect {
+  position: number;
+}
+
+export class EventIntake {
+  private readonly in: Intake;
+  private readonly pool = new ColumnPool();
+  private readonly metering = new Metering();
+
+  constructor(intake: Intake) {
+    this.in = intake;
+  }
+
+  async accept(body: Buffer, mode: Mode, ctx: AcceptContext): Promise<BatchOutcome> {
+    const { limits, committer } = this.in;
+    committer.check();
+    if (body.length > limits.bodyBytes)
+      throw new Problem('request.too_large', `At most ${limits.bodyBytes} bytes fit in one request.`);
+    const cols = this.pool.take(body);
+    try {
+      readEvents(cols, mode, ctx.headers ?? {}, limits);
+      return await new EventRequest(this.in, cols, ctx, this.metering, body.length).run();
+    } finally {
+      this.pool.give(cols);
+    }
+  }
+}
+
+class EventRequest {
+  private readonly in: Intake;
+  private readonly cols: EventColumns;
+  private readonly ctx: AcceptContext;
+  private readonly metering: Metering;
+  private readonly size: number;
+  private readonly now: Instant;
+  private readonly readings: EventReading[] = [];
+  private readonly suspects: Suspect[] = [];
+  private readonly duplicates: number[] = [];
+  private readonly outcome: Tally;
+
+  constructor(intake: Intake, cols: EventColumns, ctx: AcceptContext, metering: Metering, size: number) {
+    this.in = intake;
+    this.cols = cols;
+    this.ctx = ctx;
+    this.metering = metering;
+    this.size = size;
+    this.now = intake.clock.now();
+    cols.tenant = ctx.tenant;
+    cols.set = ctx.set ?? '';
+    cols.receivedAt = this.now;
+    this.check();
+    this.outcome = new Tally(cols.count, cols.faults);
+  }
+
+  async run(): Promise<BatchOutcome> {
+    const { cols, ctx } = this;
+    if (ctx.run !== undefined) return this.numbered(ctx.run);
+    if (cols.faults.length === cols.count) return this.outcome.result(0);
+    const series = await this.seriesOfReadings();
+    this.hash(0);
+    for (;;) {
+      const asked = this.in.index.askSegments(cols.identity, cols.take, cols.count);
+      const answers = asked instanceof Promise ? await asked : asked;
+      const taken = this.in.receipts.takeNow(cols.count);
+      if (taken === undefined) await this.moreReceipts(cols.count);
+      // A table may have become a segment while segments were read: then both would have missed what it holds.
+      else if (answers.generation !== this.in.index.generation) taken.done();
+      else return this.join(taken, answers, series);
+    }
+  }
+
+  /** A new block of numbers is waited for; what is taken on the way is given up, so that order stays order of arrival. */
+  private async moreReceipts(count: number): Promise<void> {
+    (await this.in.receipts.take(count)).done();
+  }
+
+  // Checks
+
+  private check(): void {
+    const { cols, metering, in: intake } = this;
+    metering.follow(intake.book());
+    const granted = new Grants(this.ctx);
+    const oldest = cols.set === '' ? intake.index.oldest(this.now) : 0;
+    const latest = Math.min(this.now + intake.limits.futureMs, INSTANT_END - 1);
+    for (let p = 0; p < cols.count; p++) {
+      if (cols.take[p] === 0) continue;
+      this.checkTime(p, oldest, latest);
+      if (!granted.has(cols, p)) cols.reject(p, 'source.forbidden', 'source');
+      if (cols.take[p] === 1) metering.check(cols, p, this.readings);
+    }
+  }
+
+  private checkTime(p: number, oldest: Instant, latest: Instant): void {
+    const { cols } = this;
+    const sent = cols.sourceTime[p] as number;
+    const t = Number.isNaN(sent) ? this.now : sent;
+    cols.sourceTime[p] = t;
+    cols.t[p] = t;
+    if (t > latest) cols.reject(p, 'event.time_range', 'time');
+    else if (t < oldest) cols.reject(p, 'event.too_old', 'time');
+    else if (t < 0) cols.reject(p, 'event.time_range', 'time', 'time lies before 1970.');
+  }
+
+  // Identities
+
+  private hash(from: number): void {
+    const { cols } = this;
+    const keys = this.in.index.keysOf(cols.tenant);
+    for (let p = from; p < cols.count; p++)
+      if (cols.take[p] === 1) hashEvent(keys, cols, p * Range.width, cols.identity, p * 4);
+  }
+
+  /** In one turn: group, receipts, claims, rows. Nothing here may wait. */
+  private join(taken: Taken, answers: SegmentAnswers, series: readonly Series[]): Promise<BatchOutcome> {
+    const { cols } = this;
+    let group: Group;
+    try {
+      group = this.in.committer.enter(cols.count - cols.faults.length, this.size);
+    } catch (error) {
+      taken.done();
+      throw error;
+    }
+    group.take(taken, cols.count);
+    cols.firstReceipt = taken.first;
+    this.claim(group, answers);
+    this.write(group, series);
+    return this.answer(group, taken.first);
+  }
+
+  private claim(group: Group, { verdicts }: SegmentAnswers): void {
+    const { cols } = this;
+    const { index } = this.in;
+    const { identity, take } = cols;
+    for (let p = 0; p < cols.count; p++) {
+      if (take[p] === 0) continue;
+      const at = p * 4;
+      const hi = identity[at] as number;
+      const lo = identity[at + 1] as number;
+      const contentHi = identity[at + 2] as number;
+      const contentLo = identity[at + 3] as number;
+      let known = index.askTables(hi, lo, contentHi, contentLo);
+      const stored = verdicts === null ? Verdict.unknown : (verdicts[p] as number);
+      if (stored === Verdict.same) known = Known.same;
+      else if (stored === Verdict.other && known === Known.unknown) known = Known.other;
+      if (known === Known.unknown) {
+        group.claims.push(index.claim(hi, lo, contentHi, contentLo, group.number));
+        continue;
+      }
+      take[p] = 0;
+      if (known === Known.same || known === Known.pendingSame) this.duplicates.push(p);
+      else this.suspects.push({ position: p });
+    }
+  }
+
+  private write(group: Group, series: readonly Series[]): void {
+    writeColumns(group.writer, this.cols);
+    this.writeReadings(group, series, 0);
+  }
+
+  private writeReadings(group: Group, series: readonly Series[], sentAt: Instant): void {
+    const { cols, ctx } = this;
+    this.readings.forEach((reading, i) => {
+      const { position, value, epoch, start, inexact } = reading;
+      const own = series[i];
+      if (cols.take[position] === 0 || own === undefined) return;
+      const stored = this.in.stamper.stamp(
+        {
+          series: own,
+          sourceTime: cols.sourceTime[position] as number,
+          sentAt,
+          receivedAt: this.now,
+          run: ctx.run ?? '',
+          sequence: ctx.run === undefined ? 0 : (ctx.sequence ?? 0) + position,
+          value,
+          epoch,
+          start,
+          end: false,
+          inexact,
+          receipt: cols.firstReceipt + position,
+        },
+        group,
+      );
+      group.writer.reading(stored);
+      group.readings.push(stored);
+    });
+  }
+
+  /** Series of the readings that events bring, one each, in order. */
+  private async seriesOfReadings(): Promise<Series[]> {
+    if (this.readings.length === 0) return [];
+    const wanted: Wanted[] = this.readings.map(({ key, epoch, epochText }) => ({
+      key,
+      epoch,
+      epochText,
+      width: 64,
+      lineBits: 0,
+      period: 0,
+      layer: '',
+    }));
+    return this.in.desk.known(wanted) ?? (await this.in.desk.register(wanted, this.in.receipts.frontier() + 1));
+  }
+
+  // Answers
+
+  private async answer(group: Group, firstReceipt: number): Promise<BatchOutcome> {
+    const { cols, outcome } = this;
+    for (const p of this.duplicates) outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
+    // Also a request that only repeats waits: what it repeats may be in this group or in one before it.
+    await group.settled;
+    for (const { position } of this.suspects) await this.examine(position);
+    return outcome.result(firstReceipt);
+  }
+
+  /** Same id, other content hash: a repetition written differently, a conflict, or two ids that meet in one hash. */
+  private async examine(p: number): Promise<void> {
+    const { cols, outcome } = this;
+    const event = eventAt(cols, p);
+    const stored = await this.in.usage.findEvent(event.tenant, event.source, event.id);
+    const first = stored.reduce<StoredEvent | null>((a, b) => (a === null || b.receipt < a.receipt ? b : a), null);
+    if (first === null) return this.acceptAnyway(event, p);
+    if (sameContent(first, event)) {
+      outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
+      return;
+    }
+    await this.in.control.addSetAside([conflictItem(event, first, this.now)]);
+    outcome.add(p, 'conflict', 'event.conflict', cols.pointer(p, ''));
+  }
+
+  /** Nothing is stored under this id: another id has the same hash. Written by itself, with a receipt of now. */
+  private async acceptAnyway(event: StoredEvent, p: number): Promise<void> {
+    const { cols } = this;
+    let taken = this.in.receipts.takeNow(1);
+    while (taken === undefined) {
+      await this.moreReceipts(1);
+      taken = this.in.receipts.takeNow(1);
+    }
+    let group: Group;
+    try {
+      group = this.in.committer.enter(1, 0);
+    } catch (error) {
+      taken.done();
+      throw error;
+    }
+    group.take(taken, 1);
+    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
+    group.claims.push(this.in.index.claim(idHi, idLo, contentHi, contentLo, group.number));
+    group.writer.event({ ...event, receipt: taken.first }, { idHi, idLo, contentHi, contentLo });
+    await group.settled;
+  }
+
+  // Numbered batches
+
+  /** A publisher that numbers its events: what lies at or below the mark was accepted before, nothing is looked up. */
+  private async numbered(run: string): Promise<BatchOutcome> {
+    const { cols, ctx } = this;
+    const sequence = ctx.sequence;
+    if (sequence === undefined || !Number.isSafeInteger(sequence) || sequence < 0)
+      throw new Problem('request.invalid', 'A run needs the sequence of its first event, a whole number from 0 on.');
+    const source = this.onlySource();
+    const complete = instantOr(ctx.completeThrough, 'completeThrough');
+    const sentAt = instantOr(ctx.sentAt, 'sentAt');
+    const series = await this.seriesOfReadings();
+    this.hash(0);
+    const mark = this.in.marks.of(cols.tenant, source, run);
+    let taken = this.in.receipts.takeNow(cols.count + 1);
+    while (taken === undefined) {
+      await this.moreReceipts(cols.count + 1);
+      taken = this.in.receipts.takeNow(cols.count + 1);
+    }
+    const group = this.enterNumbered(taken, mark, sequence);
+    this.writeReadings(group, series, sentAt);
+    group.writer.declaration({
+      tenant: cols.tenant,
+      source,
+      run,
+      firstSequence: sequence,
+      lastSequence: sequence + cols.count - 1,
+      completeThrough: Math.min(complete, this.now),
+      sentAt,
+      receivedAt: this.now,
+      receipt: taken.first + cols.count,
+    });
+    const repeated = this.duplicates.length > 0 ? mark.settled : group.settled;
+    if (cols.count > 0) group.claimSequence(mark, sequence + cols.count - 1);
+    await repeated;
+    return this.answer(group, cols.count === 0 ? 0 : taken.first);
+  }
+
+  private enterNumbered(taken: Taken, mark: Mark, sequence: number): Group {
+    const { cols } = this;
+    let group: Group;
+    try {
+      group = this.in.committer.enter(Math.max(1, cols.count - cols.faults.length), this.size);
+    } catch (error) {
+      taken.done();
+      throw error;
+    }
+    group.take(taken, cols.count + 1);
+    cols.firstReceipt = taken.first;
+    for (let p = 0; p < cols.count; p++) {
+      if (cols.take[p] === 0 || sequence + p > mark.claimed) continue;
+      cols.take[p] = 0;
+      this.duplicates.push(p);
+    }
+    writeColumns(group.writer, cols);
+    return group;
+  }
+
+  private onlySource(): string {
+    const { cols, ctx } = this;
+    let source = ctx.source ?? '';
+    for (let p = 0; p < cols.count; p++) {
+      const at = p * Range.width + Range.source;
+      if (cols.ranges[at + 1] === 0) continue;
+      const own = cols.text(p, Range.source);
+      if (source === '') source = own;
+      if (own !== source)
+        throw new Problem('request.invalid', 'The events of a numbered batch have one source.', {
+          pointer: cols.pointer(p, 'source'),
+        });
+    }
+    if (source === '') throw new Problem('request.invalid', 'A numbered batch without events must name its source.');
+    if (!ctx.mayspeak(source)) throw new Problem('auth.source');
+    return source;
+  }
+}
+
+const instantOr = (value: number | string | undefined, name: string): Instant => {
+  if (value === undefined) return 0;
+  const t = instantOf(value);
+  if (Number.isNaN(t)) throw new Problem('request.invalid', `${name} is milliseconds since 1970 or RFC 3339.`);
+  return t;
+};
+
+/** Whether the key may speak for a source; consecutive events mostly share theirs, so its bytes are compared first. */
+class Grants {
+  private readonly ctx: AcceptContext;
+  private readonly known = new Map<string, boolean>();
+  private start = 0;
+  private end = 0;
+  private last = false;
+
+  constructor(ctx: AcceptContext) {
+    this.ctx = ctx;
+  }
+
+  has(cols: EventColumns, p: number): boolean {
+    const at = p * Range.width + Range.source;
+    const start = cols.ranges[at] as number;
+    const end = cols.ranges[at + 1] as number;
+    if (end === this.end && start === this.start) return this.last;
+    if (!this.isLast(cols.bytes, start, end)) this.last = this.lookUp(cols.bytes.toString('utf8', start, end));
+    this.start = start;
+    this.end = end;
+    return this.last;
+  }
+  private isLast(b: Buffer, start: number, end: number): boolean {
+    if (end - start !== this.end - this.start) return false;
+    for (let i = start, k = this.start; i < end; i++, k++) if (b[i] !== b[k]) return false;
+    return true;
+  }
+  private lookUp(source: string): boolean {
+    let may = this.known.get(source);
+    if (may === undefined) {
+      may = this.ctx.mayspeak(source);
+      this.known.set(source, may);
+    }
+    return may;
+  }
+}
+
+const eventAt = (cols: EventColumns, p: number): StoredEvent => ({
+  tenant: cols.tenant,
+  source: cols.text(p, Range.source),
+  id: cols.text(p, Range.id),
+  type: cols.text(p, Range.type),
+  subject: cols.text(p, Range.subject),
+  t: cols.t[p] as number,
+  sourceTime: cols.sourceTime[p] as number,
+  receivedAt: cols.receivedAt,
+  data: cols.text(p, Range.data),
+  receipt: cols.firstReceipt + p,
+  stamps: cols.stamps[p] as number,
+  set: cols.set,
+});
+
+/** Stores without a byte path get the events as objects: the model store of the tests. */
+function writeColumns(writer: FactWriter, cols: EventColumns): void {
+  if (writer.rawEvents !== undefined) return writer.rawEvents(cols);
+  for (let p = 0; p < cols.count; p++) {
+    if (cols.take[p] === 0) continue;
+    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
+    writer.event(eventAt(cols, p), { idHi, idLo, contentHi, contentLo });
+  }
+}
+
+/** The event as it came, so that it can be released later; its identity names the content, so a repetition adds nothing. */
+function conflictItem(event: StoredEvent, first: StoredEvent, now: Instant): Omit<SetAside, 'id'> {
+  const { tenant, source, id, type, subject, t, data } = event;
+  const head = JSON.stringify({ specversion: '1.0', id, source, type, ...(subject === '' ? {} : { subject }), time: t });
+  const content = data === '' ? head : `${head.slice(0, -1)},"data":${data}}`;
+  return {
+    identity: JSON.stringify(['event.conflict', tenant, source, id, type, subject, data]),
+    tenant,
+    kind: 'event',
+    code: 'event.conflict',
+    reason: `An event with this id and other content was accepted before, with receipt ${first.receipt}.`,
+    series: null,
+    receipt: first.receipt,
+    at: t,
+    content,
+    state: 'open',
+    recordedAt: now,
+  };
+}
+
+/** True when the JSON can be read the way the job reads it. */
+export const readable = (text: string): boolean => {
+  try {
+    readJson(text);
+    return true;
+  } catch {
+    return false;
+  }
+};

@@ -1,0 +1,268 @@
+/**
+ * The group commit: one writer, groups one after another. While a group is written the next one fills, so parsing and
+ * writing overlap, and the busier the server the larger the groups. Nobody is answered before their group is on disk.
+ *
+ * A commit that fails leaves open what of it is on disk. Everyone in it, and in the groups behind it, is told to come
+ * again; the store is then asked which events are there after all, and only when it has answered are the group's receipt
+ * numbers settled and new requests taken. So a repetition is accepted, or recognised, and never counted twice.
+ */
+import type { Clock } from '../domain/environment.ts';
+import type { Receipt, SeriesReading } from '../domain/fact.ts';
+import type { LastReading } from '../domain/stamp.ts';
+import { Problem } from '../errors.ts';
+import type { Taken } from '../store/receipts.ts';
+import type { FactWriter, IdentityRow, UsageStore } from '../store/usage-store.ts';
+import type { IdentityIndex, Log } from './identity/identity-index.ts';
+import type { IdentityTable } from './identity/table.ts';
+import type { Mark } from './marks.ts';
+
+export interface CommitLimits {
+  /** Events and readings that may wait for the disk. */
+  queueEvents: number;
+  /** Bytes of request bodies they came in. */
+  queueBytes: number;
+  /** A group takes no more members from here on. */
+  groupEvents: number;
+}
+
+/** What a committed group tells those who follow along (throttling folds readings in memory). */
+export interface CommittedBatch {
+  /** Highest receipt of the group: where to go on from after a restart. */
+  position: Receipt;
+  first: Receipt;
+  events: number;
+  readings: readonly SeriesReading[];
+}
+export type CommitListener = (batch: CommittedBatch) => void;
+
+export class Group {
+  readonly number: number;
+  readonly writer: FactWriter;
+  /** The identity table its claims lie in. */
+  readonly table: IdentityTable;
+  readonly claims: number[] = [];
+  readonly taken: Taken[] = [];
+  readonly marks = new Map<Mark, number>();
+  /** Last readings as they were before the group, by series. */
+  readonly before = new Map<number, LastReading | undefined>();
+  readonly readings: SeriesReading[] = [];
+  readonly settled: Promise<void>;
+  resolve: () => void = () => {};
+  reject: (problem: Problem) => void = () => {};
+  first = 0;
+  last = 0;
+  events = 0;
+  bytes = 0;
+
+  constructor(number: number, writer: FactWriter, table: IdentityTable) {
+    this.number = number;
+    this.writer = writer;
+    this.table = table;
+    this.settled = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Whoever waits sees the failure; a group nobody waits for must not end the process.
+    this.settled.catch(() => undefined);
+  }
+
+  /** Numbers of the group's facts; they end with the group. */
+  take(taken: Taken, count: number): void {
+    this.taken.push(taken);
+    if (this.first === 0) this.first = taken.first;
+    this.last = taken.first + count - 1;
+  }
+
+  claimSequence(mark: Mark, sequence: number): void {
+    mark.claimed = Math.max(mark.claimed, sequence);
+    mark.settled = this.settled;
+    this.marks.set(mark, Math.max(this.marks.get(mark) ?? -1, sequence));
+  }
+}
+
+interface Parts {
+  usage: UsageStore;
+  index: IdentityIndex;
+  clock: Clock;
+  log: Log;
+  limits: CommitLimits;
+  /** Puts the last readings back that a failed group had moved on. */
+  restore(before: ReadonlyMap<number, LastReading | undefined>): void;
+}
+
+const RETRY_SECONDS = 1;
+const BACKOFF_MS = [50, 200, 1000, 2000];
+
+export class Committer {
+  private readonly parts: Parts;
+  private readonly listeners = new Set<CommitListener>();
+  private waiting: Group[] = [];
+  private running = false;
+  private recovering = false;
+  private closing = false;
+  private idle: (() => void)[] = [];
+  private groups = 0;
+  private highest: Receipt = 0;
+  private queuedEvents = 0;
+  private queuedBytes = 0;
+  readonly counts = { groups: 0, failures: 0, events: 0, readings: 0, commitMs: 0, longestMs: 0 };
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+  }
+
+  listen(listener: CommitListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  get queue(): { events: number; bytes: number; recovering: boolean } {
+    return { events: this.queuedEvents, bytes: this.queuedBytes, recovering: this.recovering };
+  }
+
+  /** The group a request's facts join, now and in this turn of the loop. Throws Problem: busy, unavailable, stopping. */
+  enter(events: number, bytes: number): Group {
+    this.check();
+    const { limits, index } = this.parts;
+    // The queue of an idle server takes a request of any allowed size.
+    const full =
+      this.queuedEvents + events > limits.queueEvents || this.queuedBytes + bytes > limits.queueBytes;
+    if (full && this.queuedEvents > 0)
+      throw new Problem('ingest.queue_full', undefined, { retryAfterSeconds: RETRY_SECONDS });
+    let group = this.waiting.at(-1);
+    if (group === undefined || group.events >= limits.groupEvents) group = this.begin();
+    if (index.room < events) throw unavailable('The identities of accepted events cannot be written to disk.');
+    group.events += events;
+    group.bytes += bytes;
+    this.queuedEvents += events;
+    this.queuedBytes += bytes;
+    if (!this.running) this.start();
+    return group;
+  }
+
+  /** Throws unless new facts can be taken. */
+  check(): void {
+    if (this.closing) throw new Problem('server.stopping', undefined, { retryAfterSeconds: RETRY_SECONDS });
+    if (this.recovering) throw unavailable('The store is coming back after a failed commit.');
+  }
+
+  private begin(): Group {
+    const { index, usage } = this.parts;
+    const number = ++this.groups;
+    index.beginGroup(number, this.highest);
+    const group = new Group(number, usage.writer(), index.current);
+    this.waiting.push(group);
+    return group;
+  }
+
+  private start(): void {
+    this.running = true;
+    // After this turn's input has been read: what arrived together is written together.
+    setImmediate(() => this.run());
+  }
+
+  private async run(): Promise<void> {
+    for (let group = this.waiting.shift(); group !== undefined; group = this.waiting.shift()) {
+      this.highest = Math.max(this.highest, group.last);
+      await this.commit(group);
+    }
+    this.running = false;
+    for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  private async commit(group: Group): Promise<void> {
+    const { clock, index } = this.parts;
+    const began = clock.elapsed();
+    try {
+      if (group.writer.size > 0) await group.writer.commit();
+    } catch (error) {
+      await this.fail(group, error);
+      return;
+    }
+    const ms = clock.elapsed() - began;
+    this.counts.groups++;
+    this.counts.commitMs += ms;
+    this.counts.longestMs = Math.max(this.counts.longestMs, ms);
+    this.counts.readings += group.readings.length;
+    this.counts.events += group.events;
+    for (const taken of group.taken) taken.done();
+    for (const [mark, sequence] of group.marks) mark.committed = Math.max(mark.committed, sequence);
+    index.settled(group.number, clock.now());
+    this.leave(group);
+    this.tell(group);
+    group.resolve();
+  }
+
+  private tell(group: Group): void {
+    if (group.last === 0) return;
+    const { last: position, first, events, readings } = group;
+    for (const listener of this.listeners) {
+      try {
+        listener({ position, first, events, readings });
+      } catch (error) {
+        this.parts.log.error({ error: String(error) }, 'a listener to committed facts failed');
+      }
+    }
+  }
+
+  private leave(group: Group): void {
+    this.queuedEvents -= group.events;
+    this.queuedBytes -= group.bytes;
+  }
+
+  private async fail(group: Group, error: unknown): Promise<void> {
+    const { index, log, clock } = this.parts;
+    this.counts.failures++;
+    this.recovering = true;
+    log.error({ error: String(error), events: group.events }, 'a commit failed: nothing of it is acknowledged');
+    const lost = [group, ...this.waiting.splice(0)];
+    for (const each of lost.toReversed()) this.giveBack(each);
+    const problem = unavailable('The store could not commit.');
+    for (const each of lost) {
+      this.leave(each);
+      each.reject(problem);
+      // What was never handed to the store is settled; what was may be there, see below.
+      if (each !== group) for (const taken of each.taken) taken.done();
+    }
+    index.adopt(await this.surviving(group));
+    for (const taken of group.taken) taken.done();
+    index.settled(this.groups, clock.now());
+    this.recovering = false;
+    log.info({}, 'the store answers again: ingest goes on');
+  }
+
+  private giveBack(group: Group): void {
+    this.parts.restore(group.before);
+    this.parts.index.unclaim(group.table, group.claims);
+    for (const mark of group.marks.keys()) mark.claimed = mark.committed;
+  }
+
+  /** Identities of the failed group's events that are on disk after all; asked for until the store answers. */
+  private async surviving({ first, last }: Group): Promise<IdentityRow[]> {
+    const { usage, clock, log } = this.parts;
+    for (let attempt = 0; first > 0; attempt++) {
+      try {
+        const health = await usage.health();
+        if (!health.writable) throw new Error(health.detail);
+        const found: IdentityRow[] = [];
+        for await (const rows of usage.identities(first - 1))
+          for (const row of rows) if (row.receipt <= last) found.push(row);
+        return found;
+      } catch (error) {
+        if (this.closing) return [];
+        log.warn({ error: String(error), attempt }, 'the store does not answer yet');
+        await clock.sleep(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] ?? 0);
+      }
+    }
+    return [];
+  }
+
+  /** Takes no more; resolves when everything taken is answered. */
+  async close(): Promise<void> {
+    this.closing = true;
+    if (this.running) await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+}
+
+export const unavailable = (detail: string): Problem =>
+  new Problem('store.unavailable', detail, { retryAfterSeconds: RETRY_SECONDS });

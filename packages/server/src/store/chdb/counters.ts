@@ -1,0 +1,269 @@
+/** Closing, computing and finding touched windows of counters. The rules of what is normal: counter-sql.ts. */
+import type { Receipt } from '../../domain/fact.ts';
+import { type CounterRecord, Flag, State } from '../../domain/record.ts';
+import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
+import { StoreError } from '../errors.ts';
+import type { FastClose, Span, Touched } from '../usage-store.ts';
+import { normalSeries, recordsOfStaged } from './counter-sql.ts';
+import type { HeldLane, Lane } from './lane.ts';
+import { dateTime, num, seriesIn, setOf } from './sql.ts';
+
+/**
+ * Windows a call of closeCounters should cover: 4 hours. Longer spans hold more memory (100,000 series at 5 minutes take
+ * 0.7 GB), shorter ones read the two windows of context too often.
+ */
+export const CLOSE_SPAN_WINDOWS = 16;
+
+const STAGING = 'closing';
+
+/** What the job's lane needs before its first close: a table that lives and dies with its session. */
+export const stagingTable = `CREATE TEMPORARY TABLE IF NOT EXISTS ${STAGING} (
+  series UInt32, ok UInt8, edges Array(UInt64), counts Array(UInt64), places Array(UInt32), spreads Array(UInt8)
+) ENGINE = Memory`;
+
+export async function closeCounters(
+  lane: Lane,
+  span: Span,
+  frontier: Receipt,
+  forceOdd: readonly number[],
+): Promise<FastClose> {
+  if (span.from % WINDOW_MS !== 0 || span.to % WINDOW_MS !== 0 || span.from >= span.to) {
+    throw new StoreError('store.misuse', 'A span to close must be one or more whole windows.');
+  }
+  const forced = [...new Set(forceOdd)].filter((id) => id >= span.firstSeries && id <= span.lastSeries);
+  const closed = await closeWithin(lane, span, frontier, forced);
+  const odd = new Set([...forced, ...closed.odd]);
+  return { odd: [...odd].sort((a, b) => a - b), written: closed.written };
+}
+
+/** Halves the span when the engine refuses it for its memory limit: ten times the series take ten times the statements. */
+async function closeWithin(lane: Lane, span: Span, frontier: Receipt, forced: readonly number[]): Promise<FastClose> {
+  try {
+    return await lane.exclusive((held) => closeSpan(held, span, frontier, forced));
+  } catch (error) {
+    const halves = error instanceof StoreError && error.code === 'store.limit_memory' ? halve(span) : null;
+    if (halves === null) throw error;
+    const first = await closeWithin(lane, halves[0], frontier, forced);
+    const second = await closeWithin(lane, halves[1], frontier, forced);
+    return { odd: [...first.odd, ...second.odd], written: first.written + second.written };
+  }
+}
+
+function halve(span: Span): [Span, Span] | null {
+  const windows = (span.to - span.from) / WINDOW_MS;
+  if (windows > 1) {
+    const middle = span.from + Math.floor(windows / 2) * WINDOW_MS;
+    return [
+      { ...span, to: middle },
+      { ...span, from: middle },
+    ];
+  }
+  if (span.lastSeries <= span.firstSeries) return null;
+  const middle = Math.floor((span.firstSeries + span.lastSeries) / 2);
+  return [
+    { ...span, lastSeries: middle },
+    { ...span, firstSeries: middle + 1 },
+  ];
+}
+
+const inRange = (span: Span): string => `series BETWEEN ${num(span.firstSeries)} AND ${num(span.lastSeries)}`;
+
+async function closeSpan(
+  held: HeldLane,
+  span: Span,
+  frontier: Receipt,
+  forced: readonly number[],
+): Promise<FastClose> {
+  const which = forced.length === 0 ? inRange(span) : `${inRange(span)} AND series NOT IN ${setOf(forced, 'UInt32')}`;
+  try {
+    await held.execute(`INSERT INTO ${STAGING} ${normalSeries(span, frontier, which)}`);
+    const odd: number[] = [];
+    const rows = await held.rows(`SELECT series FROM ${STAGING} WHERE ok = 0`);
+    while (rows.more) odd.push(rows.u32());
+    const normal = (await held.rows(`SELECT count() FROM ${STAGING} WHERE ok`)).u64();
+    if (normal > 0) await held.execute(recordsOfStaged(STAGING, span, frontier));
+    odd.push(...(await silentSeries(held, span)));
+    return { odd, written: (normal * (span.to - span.from)) / WINDOW_MS };
+  } finally {
+    await held.execute(`TRUNCATE TABLE ${STAGING}`);
+  }
+}
+
+/**
+ * Series without any reading in the context, but with readings on both sides of it: the span lies in their gap. Answered
+ * from the projection of each part, for facts of any receipt: one too many is only more work for the pure path.
+ */
+async function silentSeries(held: HeldLane, span: Span): Promise<number[]> {
+  const after = dateTime(span.to + WINDOW_MS);
+  const later = await list(
+    held,
+    `SELECT series FROM (
+       SELECT series, max(bucket) AS latest FROM reading
+       WHERE ${inRange(span)} AND toDate(bucket) >= toDate(${after}) GROUP BY series
+     ) WHERE latest >= ${after} AND series NOT IN (SELECT series FROM ${STAGING})`,
+  );
+  if (later.length === 0) return [];
+  const before = dateTime(span.from - WINDOW_MS);
+  return list(
+    held,
+    `SELECT series FROM (
+       SELECT series, min(bucket) AS earliest FROM reading
+       WHERE ${seriesIn(later)} AND toDate(bucket) <= toDate(${before}) GROUP BY series
+     ) WHERE earliest < ${before}`,
+  );
+}
+
+async function list(held: HeldLane, sql: string): Promise<number[]> {
+  const rows = await held.rows(sql);
+  const out: number[] = [];
+  while (rows.more) out.push(rows.u32());
+  return out;
+}
+
+export async function computeCounters(
+  lane: Lane,
+  span: Span,
+  series: readonly number[],
+  frontier: Receipt,
+): Promise<{ records: CounterRecord[]; odd: number[] }> {
+  const records: CounterRecord[] = [];
+  const odd: number[] = [];
+  const asked = [...new Set(series)].filter((id) => id >= span.firstSeries && id <= span.lastSeries).sort((a, b) => a - b);
+  if (asked.length === 0) return { records, odd };
+  const seen = new Set<number>();
+  const rows = await lane.rows(`${normalSeries(span, frontier, seriesIn(asked))} ORDER BY series`);
+  while (rows.more) {
+    const id = rows.u32();
+    const normal = rows.u8() === 1;
+    const edges = rows.list(() => rows.u64());
+    const counts = rows.list(() => rows.big64());
+    const places = rows.list(() => rows.u32());
+    const spreads = rows.list(() => rows.u8());
+    seen.add(id);
+    if (normal) records.push(...piecesOf(id, span, edges, counts, places, spreads));
+    else odd.push(id);
+  }
+  // No reading near: silent, or in a gap longer than the context. Only the pure path can tell.
+  for (const id of asked) if (!seen.has(id)) odd.push(id);
+  return { records, odd: odd.sort((a, b) => a - b) };
+}
+
+function* piecesOf(
+  series: number,
+  span: Span,
+  edges: readonly Instant[],
+  counts: readonly bigint[],
+  places: readonly number[],
+  spreads: readonly number[],
+): Generator<CounterRecord> {
+  for (let i = 0; i + 1 < edges.length; i++) {
+    const window = edges[i] ?? 0;
+    if (window < span.from || window >= span.to) continue;
+    const used = (counts[i + 1] ?? 0n) - (counts[i] ?? 0n);
+    const n = (places[i + 1] ?? 0) - (places[i] ?? 0);
+    const flags = spreads[i] === 1 || spreads[i + 1] === 1 ? Flag.spread : 0;
+    yield { series, window, part: 0, seen: WINDOW_MS, used, n, flags, state: State.known, isVoid: false };
+  }
+}
+
+/** Stamps that may keep a reading from counting: only one without them is sure to end the segment before it. */
+const DOUBTFUL_STAMPS = 1 | 64;
+
+/**
+ * Windows of [span.from, span.to) that facts with after < receipt <= frontier may have changed: those of the new readings
+ * themselves; the last one, where the first sure reading at or after the span's end is new; the first one, where the last
+ * reading before the span's start is. How far a segment reaches from there is the caller's to follow.
+ */
+export async function touchedCounters(
+  lane: Lane,
+  span: Span,
+  after: Receipt,
+  frontier: Receipt,
+): Promise<Touched[]> {
+  if (span.from >= span.to || after >= frontier) return [];
+  const fresh = `${inRange(span)} AND receipt > ${num(after)} AND receipt <= ${num(frontier)}`;
+  const out: Touched[] = [];
+  const inside = await lane.rows(
+    `SELECT series, min(t), max(t) FROM reading
+     WHERE ${fresh} AND bucket >= ${dateTime(span.from)} AND bucket < ${dateTime(span.to)}
+     GROUP BY series ORDER BY series`,
+  );
+  while (inside.more) {
+    out.push({ series: inside.u32(), from: inside.u64(), to: inside.u64() + 1 });
+  }
+  for (const series of await freshTails(lane, span, fresh, after, frontier)) {
+    out.push({ series, from: Math.max(span.from, span.to - WINDOW_MS), to: span.to });
+  }
+  for (const series of await freshHeads(lane, span, fresh)) {
+    out.push({ series, from: span.from, to: Math.min(span.to, span.from + WINDOW_MS) });
+  }
+  return out;
+}
+
+/** Series whose first sure reading at or after the span's end is new: it gives the silence before it an end. */
+async function freshTails(
+  lane: Lane,
+  span: Span,
+  fresh: string,
+  after: Receipt,
+  frontier: Receipt,
+): Promise<number[]> {
+  const near = span.to + 2 * WINDOW_MS;
+  const sure = `bitAnd(stamps, ${num(DOUBTFUL_STAMPS)}) = 0`;
+  const close = `${inRange(span)} AND bucket >= ${dateTime(span.to)} AND bucket < ${dateTime(near)} AND receipt <= ${num(frontier)}`;
+  return lane.exclusive(async (held) => {
+    const firstIsNew = await list(
+      held,
+      `SELECT series FROM (
+         SELECT series, argMinIf(receipt, (t, receipt), ${sure}) AS first_sure, max(receipt) AS newest FROM reading
+         WHERE ${close} GROUP BY series
+       ) WHERE newest > ${num(after)} AND (first_sure = 0 OR first_sure > ${num(after)})`,
+    );
+    // Nothing sure nearby that is old: look further out, where only series that were silent for long are left.
+    const further = await list(
+      held,
+      `SELECT DISTINCT series FROM reading
+       WHERE ${fresh} AND bucket >= ${dateTime(near)}
+         AND series NOT IN (SELECT series FROM reading WHERE ${close} AND receipt <= ${num(after)} AND ${sure})`,
+    );
+    if (further.length === 0) return firstIsNew;
+    const known = new Set(
+      await list(
+        held,
+        `SELECT series FROM (
+           SELECT series, min(t) AS old, minIf(t, receipt > ${num(after)}) AS new FROM reading
+           WHERE ${seriesIn(further)} AND bucket >= ${dateTime(near)} AND receipt <= ${num(frontier)} AND ${sure}
+           GROUP BY series
+         ) WHERE old < new`,
+      ),
+    );
+    return [...new Set([...firstIsNew, ...further.filter((id) => !known.has(id))])];
+  });
+}
+
+/** Series with a new reading as the last one before the span's start. */
+async function freshHeads(lane: Lane, span: Span, fresh: string): Promise<number[]> {
+  if (span.from === 0) return [];
+  return lane.exclusive((held) =>
+    list(
+      held,
+      `SELECT DISTINCT series FROM reading WHERE ${fresh} AND bucket < ${dateTime(span.from)}
+         AND (bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} OR series NOT IN (
+           SELECT series FROM reading
+           WHERE ${inRange(span)} AND bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} AND bucket < ${dateTime(span.from)}))`,
+    ),
+  );
+}
+
+/** Series of the span with a current pending record in it. */
+export async function pendingCounters(lane: Lane, span: Span): Promise<Touched[]> {
+  const rows = await lane.rows(
+    `SELECT series, toUnixTimestamp(min(w)), toUnixTimestamp(max(w)) FROM record FINAL
+     WHERE ${inRange(span)} AND w >= ${dateTime(windowStart(span.from))} AND w < ${dateTime(span.to)}
+       AND void = 0 AND state = ${num(State.pending)}
+     GROUP BY series ORDER BY series`,
+  );
+  const out: Touched[] = [];
+  while (rows.more) out.push({ series: rows.u32(), from: rows.u32() * 1000, to: rows.u32() * 1000 + WINDOW_MS });
+  return out;
+}

@@ -1,0 +1,162 @@
+/** Reading readings back. */
+import type { Receipt, SeriesReading } from '../../domain/fact.ts';
+import type { Instant } from '../../domain/window.ts';
+import type { Lane } from './lane.ts';
+import type { RowReader } from './row-reader.ts';
+import { bucketIn, dateTime, num, seriesIn, within } from './sql.ts';
+
+const COLUMNS = 'series, t, value, epoch, start, receipt, skew, stamps';
+const DAY_MS = 86_400_000;
+
+/** Reads the columns COLUMNS, in that order. */
+export function readingOf(rows: RowReader): SeriesReading {
+  const series = rows.u32();
+  const t = rows.u64();
+  const value = rows.big64();
+  const epoch = rows.u64();
+  const start = rows.u64();
+  const receipt = rows.u64();
+  const sourceTime = t - rows.i64();
+  return { series, t, value, epoch, start, receipt, sourceTime, stamps: rows.u8() };
+}
+
+/** Readings of the series with from <= t < to, each series' in receipt order. */
+export async function readings(
+  lane: Lane,
+  series: readonly number[],
+  from: Instant,
+  to: Instant,
+  frontier: Receipt,
+): Promise<Map<number, SeriesReading[]>> {
+  const out = new Map<number, SeriesReading[]>();
+  if (series.length === 0 || from >= to) return out;
+  const rows = await lane.rows(
+    `SELECT ${COLUMNS} FROM reading FINAL
+     WHERE ${seriesIn(series)} AND ${within(from, to)} AND receipt <= ${num(frontier)}
+     ORDER BY series, receipt`,
+  );
+  while (rows.more) {
+    const reading = readingOf(rows);
+    const list = out.get(reading.series);
+    if (list === undefined) out.set(reading.series, [reading]);
+    else list.push(reading);
+  }
+  return out;
+}
+
+type Side = 'before' | 'after';
+
+/** The nearest reading strictly before, or at or after, `t`. */
+export async function nearest(
+  lane: Lane,
+  side: Side,
+  series: readonly number[],
+  t: Instant,
+  frontier: Receipt,
+): Promise<Map<number, Instant>> {
+  const out = new Map<number, Instant>();
+  if (series.length === 0) return out;
+  // The rest of t's own day is read; further out the projections tell the bucket, and that is read.
+  const day = t - (t % DAY_MS);
+  const near = side === 'before' ? within(day, t) : within(t, day + DAY_MS);
+  const visible = `receipt <= ${num(frontier)}`;
+  const extreme = side === 'before' ? 'max' : 'min';
+  const take = (rows: RowReader): void => {
+    while (rows.more) out.set(rows.u32(), rows.u64());
+  };
+  take(
+    await lane.rows(`SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series`),
+  );
+  let open = series.filter((id) => !out.has(id));
+  if (open.length === 0) return out;
+  const beyond = side === 'before' ? `toDate(bucket) < toDate(${dateTime(day)})` : `toDate(bucket) > toDate(${dateTime(day)})`;
+  const buckets = await lane.rows(
+    `SELECT series, toUnixTimestamp(${extreme}(bucket)) FROM reading WHERE ${seriesIn(open)} AND ${beyond} GROUP BY series`,
+  );
+  const wanted = new Map<number, number>();
+  while (buckets.more) wanted.set(buckets.u32(), buckets.u32());
+  open = open.filter((id) => wanted.has(id));
+  if (open.length === 0) return out;
+  const rows = await lane.rows(
+    `SELECT series, toUnixTimestamp(bucket), ${extreme}(t) FROM reading
+     WHERE ${seriesIn(open)} AND ${bucketIn([...new Set(wanted.values())])} AND ${visible} GROUP BY series, bucket`,
+  );
+  while (rows.more) {
+    const id = rows.u32();
+    const bucket = rows.u32();
+    const at = rows.u64();
+    if (wanted.get(id) === bucket) out.set(id, at);
+  }
+  // The projections know no receipts: where all of that bucket lies above the frontier, the rows have to be read.
+  open = open.filter((id) => !out.has(id));
+  if (open.length === 0) return out;
+  const far = side === 'before' ? `t < ${num(t)}` : `t >= ${num(t)}`;
+  take(
+    await lane.rows(`SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${far} AND ${visible} GROUP BY series`),
+  );
+  return out;
+}
+
+export interface LastReading {
+  t: Instant;
+  value: bigint;
+  epoch: number;
+  receipt: Receipt;
+}
+
+const SPARSE = 2_000;
+
+/** The last reading of every series by time; of several at one time, the one accepted first. */
+export async function lastReadings(lane: Lane): Promise<Map<number, LastReading>> {
+  const extents = await lane.rows('SELECT series, toUnixTimestamp(max(bucket)) FROM reading GROUP BY series');
+  const latest = new Map<number, number>();
+  const byBucket = new Map<number, number[]>();
+  while (extents.more) {
+    const series = extents.u32();
+    const bucket = extents.u32();
+    latest.set(series, bucket);
+    const list = byBucket.get(bucket);
+    if (list === undefined) byBucket.set(bucket, [series]);
+    else list.push(series);
+  }
+  const out = new Map<number, LastReading>();
+  for (const [buckets, series] of shares(byBucket)) {
+    const rows = await lane.rows(
+      `SELECT series, toUnixTimestamp(bucket), argMax((t, value, epoch, receipt), (t, vers)) FROM reading
+       WHERE ${bucketIn(buckets)} ${series === null ? '' : `AND ${seriesIn(series)}`} GROUP BY series, bucket`,
+    );
+    while (rows.more) {
+      const id = rows.u32();
+      const bucket = rows.u32();
+      const reading = { t: rows.u64(), value: rows.big64(), epoch: rows.u64(), receipt: rows.u64() };
+      if (latest.get(id) === bucket) out.set(id, reading);
+    }
+  }
+  return out;
+}
+
+/** Buckets in which many series end are read whole; of the others, several together with their series named. */
+function* shares(byBucket: ReadonlyMap<number, readonly number[]>): Generator<[number[], number[] | null]> {
+  let buckets: number[] = [];
+  let series: number[] = [];
+  for (const [bucket, list] of byBucket) {
+    if (list.length >= SPARSE) {
+      yield [[bucket], null];
+      continue;
+    }
+    buckets.push(bucket);
+    series.push(...list);
+    if (series.length >= SPARSE) {
+      yield [buckets, series];
+      buckets = [];
+      series = [];
+    }
+  }
+  if (buckets.length > 0) yield [buckets, series];
+}
+
+export async function readingByReceipt(lane: Lane, receipt: Receipt): Promise<SeriesReading | null> {
+  const rows = await lane.rows(`SELECT ${COLUMNS} FROM reading WHERE receipt = ${num(receipt)} LIMIT 1`);
+  return rows.more ? readingOf(rows) : null;
+}
+

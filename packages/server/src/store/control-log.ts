@@ -1,0 +1,81 @@
+/**
+ * The one way to change control state: append facts with receipt numbers, then fold them into the live book.
+ * Whoever needs the state as of S (the job, "as of" queries) folds a book of its own with `bookAt`.
+ */
+import { Book } from '../domain/book.ts';
+import type { ControlBody, ControlFact } from '../domain/control-fact.ts';
+import type { Clock } from '../domain/environment.ts';
+import type { Receipt } from '../domain/fact.ts';
+import type { ControlStore } from './control-store.ts';
+import type { Receipts } from './receipts.ts';
+
+const PAGE = 50_000;
+
+export interface Author {
+  tenant: string;
+  /** Key id, `system`, or a source. */
+  author: string;
+  reason: string;
+}
+
+export class ControlLog {
+  readonly book: Book;
+  private readonly control: ControlStore;
+  private readonly receipts: Receipts;
+  private readonly clock: Clock;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  private constructor(control: ControlStore, receipts: Receipts, clock: Clock, book: Book) {
+    this.control = control;
+    this.receipts = receipts;
+    this.clock = clock;
+    this.book = book;
+  }
+
+  static async open(control: ControlStore, receipts: Receipts, clock: Clock): Promise<ControlLog> {
+    const book = new Book();
+    await foldInto(book, control, 0, Number.MAX_SAFE_INTEGER);
+    return new ControlLog(control, receipts, clock, book);
+  }
+
+  /** Appends in order; durable and folded when it resolves. Facts of one call become visible together. */
+  append(bodies: readonly ControlBody[], who: Author): Promise<ControlFact[]> {
+    const next = this.tail.then(() => this.write(bodies, who));
+    this.tail = next.catch(() => undefined);
+    return next;
+  }
+
+  private async write(bodies: readonly ControlBody[], who: Author): Promise<ControlFact[]> {
+    const taken = await this.receipts.take(bodies.length);
+    try {
+      const recordedAt = this.clock.now();
+      const facts = bodies.map((body, i) => ({ receipt: taken.first + i, ...who, recordedAt, body }));
+      await this.control.appendFacts(facts);
+      for (const fact of facts) this.book.apply(fact);
+      return facts;
+    } finally {
+      taken.done();
+    }
+  }
+
+  /** A book of all facts with receipt <= frontier, or `base` moved forward to it. */
+  async bookAt(frontier: Receipt, base?: { book: Book; at: Receipt }): Promise<Book> {
+    if (base !== undefined && base.at <= frontier) {
+      await foldInto(base.book, this.control, base.at, frontier);
+      return base.book;
+    }
+    const book = new Book();
+    await foldInto(book, this.control, 0, frontier);
+    return book;
+  }
+}
+
+async function foldInto(book: Book, control: ControlStore, after: Receipt, upTo: Receipt): Promise<void> {
+  for (let from = after; ; ) {
+    const page = await control.facts(from, PAGE, { upTo });
+    for (const fact of page) book.apply(fact);
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    from = last.receipt;
+  }
+}

@@ -1,0 +1,454 @@
+/**
+ * The usage store in memory: plain, slow, obviously right. It passes the same contract suite as the engines and is what
+ * the simulation and `tollgate replay` run on. Its fast path leaves every series to the pure function.
+ */
+import { type Declaration, type Receipt, type SeriesReading, Stamp, type StoredEvent } from '../../domain/fact.ts';
+import type { Meter } from '../../domain/meter.ts';
+import { type CounterRecord, State, type TallyRecord } from '../../domain/record.ts';
+import { compileMeter, Tally } from '../../domain/tally.ts';
+import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
+import { StoreError } from '../errors.ts';
+import type {
+  CounterSum,
+  EventQuery,
+  FactWriter,
+  FastClose,
+  IdentityHash,
+  IdentityRow,
+  Span,
+  TallyClose,
+  TallyRow,
+  TallySum,
+  Touched,
+  UsageStore,
+} from '../usage-store.ts';
+
+interface Kept<T> {
+  record: T;
+  frontier: Receipt;
+}
+
+/** What survives closing: give it to a second model to open the same store again. */
+export interface UsageModelState {
+  readings: Map<number, Map<string, SeriesReading>>;
+  events: Map<string, StoredEvent & { identity: IdentityHash }>;
+  declarations: Declaration[];
+  counters: Map<string, Kept<CounterRecord>>;
+  tallies: Map<string, Kept<TallyRecord>>;
+}
+
+export const usageModelState = (): UsageModelState => ({
+  readings: new Map(),
+  events: new Map(),
+  declarations: [],
+  counters: new Map(),
+  tallies: new Map(),
+});
+
+/** Faults of the simulated disk: asked before every commit. */
+export interface ModelFaults {
+  /** How many of the commit's rows reach the disk before it fails; null: it succeeds. */
+  commit(rows: number): number | null;
+}
+
+interface Batch {
+  events: (StoredEvent & { identity: IdentityHash })[];
+  readings: SeriesReading[];
+  declarations: Declaration[];
+}
+
+export class UsageModel implements UsageStore {
+  readonly engine = 'model';
+  private readonly state: UsageModelState;
+  private readonly faults: ModelFaults | null;
+
+  constructor(state: UsageModelState = usageModelState(), faults: ModelFaults | null = null) {
+    this.state = state;
+    this.faults = faults;
+  }
+
+  writer(): FactWriter {
+    const batch: Batch = { events: [], readings: [], declarations: [] };
+    return {
+      event: (event, identity) => void batch.events.push({ ...event, identity: { ...identity } }),
+      reading: (reading) => void batch.readings.push({ ...reading }),
+      declaration: (declaration) => void batch.declarations.push({ ...declaration }),
+      get size() {
+        return batch.events.length + batch.readings.length + batch.declarations.length;
+      },
+      commit: async () => this.commit(batch),
+    };
+  }
+
+  private commit(batch: Batch): void {
+    const puts = [
+      ...batch.events.map((e) => () => this.putEvent(e)),
+      ...batch.readings.map((r) => () => this.putReading(r)),
+      ...batch.declarations.map((d) => () => void this.state.declarations.push(d)),
+    ];
+    const torn = this.faults?.commit(puts.length) ?? null;
+    for (const put of torn === null ? puts : puts.slice(0, torn)) put();
+    if (torn !== null) throw new StoreError('store.unavailable', 'The simulated disk refused a write.');
+  }
+
+  private putEvent(event: StoredEvent & { identity: IdentityHash }): void {
+    const key = JSON.stringify([event.tenant, event.source, event.id, event.t, event.type]);
+    const kept = this.state.events.get(key);
+    if (kept === undefined || event.receipt < kept.receipt) this.state.events.set(key, event);
+  }
+
+  private putReading(r: SeriesReading): void {
+    const key = `${r.t}:${r.epoch}:${r.value}:${(r.stamps & Stamp.end) !== 0}`;
+    let list = this.state.readings.get(r.series);
+    if (list === undefined) {
+      list = new Map();
+      this.state.readings.set(r.series, list);
+    }
+    const kept = list.get(key);
+    if (kept === undefined || r.receipt < kept.receipt) list.set(key, r);
+  }
+
+  async readings(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+  ): Promise<Map<number, SeriesReading[]>> {
+    const out = new Map<number, SeriesReading[]>();
+    for (const id of series) {
+      const list = this.of(id, frontier).filter((r) => r.t >= from && r.t < to);
+      if (list.length > 0)
+        out.set(
+          id,
+          list.sort((a, b) => a.receipt - b.receipt),
+        );
+    }
+    return out;
+  }
+
+  async readingBefore(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>> {
+    return this.extremes(series, frontier, (at) => at < t, Math.max);
+  }
+
+  async readingAfter(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>> {
+    return this.extremes(series, frontier, (at) => at >= t, Math.min);
+  }
+
+  private extremes(
+    series: readonly number[],
+    frontier: Receipt,
+    passes: (t: Instant) => boolean,
+    pick: (a: number, b: number) => number,
+  ): Map<number, Instant> {
+    const out = new Map<number, Instant>();
+    for (const id of series) {
+      for (const { t } of this.of(id, frontier)) if (passes(t)) out.set(id, pick(out.get(id) ?? t, t));
+    }
+    return out;
+  }
+
+  async lastReadings(): Promise<Map<number, { t: Instant; value: bigint; epoch: number; receipt: Receipt }>> {
+    const out = new Map<number, SeriesReading>();
+    for (const [id, list] of this.state.readings) {
+      for (const r of list.values()) {
+        const last = out.get(id);
+        if ((r.stamps & Stamp.end) !== 0) continue;
+        if (last === undefined || r.t > last.t || (r.t === last.t && r.receipt > last.receipt)) out.set(id, r);
+      }
+    }
+    return out;
+  }
+
+  async findReceipt(receipt: Receipt): Promise<{ reading: SeriesReading } | { event: StoredEvent } | null> {
+    for (const list of this.state.readings.values()) {
+      for (const reading of list.values()) if (reading.receipt === receipt) return { reading: { ...reading } };
+    }
+    for (const event of this.state.events.values()) if (event.receipt === receipt) return { event: plain(event) };
+    return null;
+  }
+
+  async touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]> {
+    const out: Touched[] = [];
+    for (const id of this.seriesIn(span)) {
+      const all = this.of(id, frontier);
+      for (const r of all) {
+        if (r.receipt > after && r.t >= span.from && r.t < span.to)
+          out.push({ series: id, from: windowStart(r.t), to: windowStart(r.t) + WINDOW_MS });
+      }
+      const tail = silentTail(all, span, after);
+      if (tail !== null) out.push({ series: id, ...tail });
+    }
+    return out;
+  }
+
+  async closeCounters(span: Span, _frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose> {
+    return { odd: [...new Set([...this.seriesIn(span), ...forceOdd])], written: 0 };
+  }
+
+  async computeCounters(_span: Span, series: readonly number[]): Promise<{ records: CounterRecord[]; odd: number[] }> {
+    return { records: [], odd: [...series] };
+  }
+
+  async pendingCounters(span: Span): Promise<Touched[]> {
+    return [...this.state.counters.values()]
+      .filter(
+        ({ record: r }) =>
+          !r.isVoid &&
+          r.state === State.pending &&
+          inSpan(span, r.series) &&
+          r.window >= span.from &&
+          r.window < span.to,
+      )
+      .map(({ record: r }) => ({ series: r.series, from: r.window, to: r.window + WINDOW_MS }));
+  }
+
+  async writeCounters(records: readonly CounterRecord[], frontier: Receipt): Promise<void> {
+    for (const record of records) keepHighest(this.state.counters, { ...record }, frontier);
+  }
+
+  async counterRecords(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+  ): Promise<(CounterRecord & { frontier: Receipt })[]> {
+    return select(this.state.counters, series, from, to);
+  }
+
+  async sumCounters(series: readonly number[], edges: readonly Instant[]): Promise<CounterSum[]> {
+    const sums = new Map<string, CounterSum>();
+    for (const r of select(this.state.counters, series, edges[0] ?? 0, edges.at(-1) ?? 0)) {
+      if (r.isVoid) continue;
+      const interval = intervalOf(edges, r.window);
+      const key = `${r.series}:${interval}`;
+      const sum = sums.get(key) ?? {
+        series: r.series,
+        interval,
+        used: 0n,
+        n: 0n,
+        seen: 0,
+        flags: 0,
+        state: 0,
+        records: 0,
+        frontier: 0,
+      };
+      sum.used += r.used;
+      sum.n += BigInt(r.n);
+      sum.seen += r.seen;
+      mergeRest(sum, r);
+      sums.set(key, sum);
+    }
+    return [...sums.values()];
+  }
+
+  async *events(query: EventQuery): AsyncIterable<StoredEvent> {
+    const list = [...this.state.events.values()].filter((e) => matches(e, query));
+    list.sort((a, b) => a.t - b.t || a.receipt - b.receipt);
+    if (query.descending === true) list.reverse();
+    for (const event of list.slice(0, query.limit)) yield plain(event);
+  }
+
+  async findEvent(tenant: string, source: string, id: string): Promise<StoredEvent[]> {
+    return [...this.state.events.values()]
+      .filter((e) => e.tenant === tenant && e.source === source && e.id === id)
+      .sort((a, b) => a.receipt - b.receipt)
+      .map(plain);
+  }
+
+  async touchedEvents(
+    types: readonly string[],
+    before: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ type: string; window: Instant }[]> {
+    const out = new Map<string, { type: string; window: Instant }>();
+    for (const e of this.state.events.values()) {
+      if (!types.includes(e.type) || e.t >= before || e.receipt <= after || e.receipt > frontier) continue;
+      const window = windowStart(e.t);
+      out.set(`${e.type}:${window}`, { type: e.type, window });
+    }
+    return [...out.values()];
+  }
+
+  async tally(
+    meter: Meter,
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+    voided: readonly Receipt[],
+    undoneSets: readonly string[],
+  ): Promise<TallyClose> {
+    const program = compileMeter(meter);
+    const cells = new Map<string, { row: Omit<TallyRow, keyof ReturnType<Tally['amounts']>>; tally: Tally }>();
+    const odd = new Map<string, TallyClose['odd'][number]>();
+    for await (const e of this.events({ types: [meter.eventType], from, to, frontier, voided, undoneSets })) {
+      const dimensions = program.dimensionsOf(e);
+      if (dimensions === null) continue;
+      const { tenant, source, subject } = e;
+      const row = { tenant, source, subject, dimensions: Object.values(dimensions), window: windowStart(e.t) };
+      const key = JSON.stringify(Object.values(row));
+      const cell = cells.get(key) ?? { row, tally: new Tally() };
+      cells.set(key, cell);
+      cell.tally.add(program, e);
+      if (cell.tally.invalid > 0) odd.set(JSON.stringify([tenant, source, subject]), { tenant, source, subject });
+    }
+    return {
+      rows: [...cells.values()].map(({ row, tally }) => ({ ...row, ...tally.amounts() })),
+      odd: [...odd.values()],
+    };
+  }
+
+  async writeTallies(records: readonly TallyRecord[], frontier: Receipt): Promise<void> {
+    for (const record of records) keepHighest(this.state.tallies, { ...record }, frontier);
+  }
+
+  async tallyRecords(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+  ): Promise<(TallyRecord & { frontier: Receipt })[]> {
+    return select(this.state.tallies, series, from, to);
+  }
+
+  async sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]> {
+    const sums = new Map<string, TallySum>();
+    for (const r of select(this.state.tallies, series, edges[0] ?? 0, edges.at(-1) ?? 0)) {
+      if (r.isVoid) continue;
+      const interval = intervalOf(edges, r.window);
+      const key = `${r.series}:${interval}`;
+      const sum = sums.get(key);
+      if (sum === undefined) {
+        const { window: _window, part: _part, isVoid: _void, ...rest } = r;
+        sums.set(key, { ...rest, interval, records: 1 });
+        continue;
+      }
+      sum.sum += r.sum;
+      sum.count += r.count;
+      if (r.min !== null && (sum.min === null || r.min < sum.min)) sum.min = r.min;
+      if (r.max !== null && (sum.max === null || r.max > sum.max)) sum.max = r.max;
+      if (r.latest !== null && r.latestAt >= sum.latestAt) {
+        sum.latest = r.latest;
+        sum.latestAt = r.latestAt;
+      }
+      mergeRest(sum, r);
+    }
+    return [...sums.values()];
+  }
+
+  async lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>> {
+    const out = new Map<number, TallyRecord>();
+    for (const { frontier: _frontier, ...r } of select(this.state.tallies, series, 0, before)) {
+      const last = out.get(r.series);
+      if (!r.isVoid && (last === undefined || r.window + r.part > last.window + last.part)) out.set(r.series, r);
+    }
+    return out;
+  }
+
+  async declarations(frontier: Receipt): Promise<Declaration[]> {
+    const out = new Map<string, Declaration>();
+    for (const d of this.state.declarations) {
+      if (d.receipt > frontier) continue;
+      const key = JSON.stringify([d.tenant, d.source]);
+      const last = out.get(key);
+      if (last === undefined) out.set(key, { ...d });
+      else {
+        last.completeThrough = Math.max(last.completeThrough, d.completeThrough);
+        if (d.receivedAt >= last.receivedAt) Object.assign(last, { ...d, completeThrough: last.completeThrough });
+      }
+    }
+    return [...out.values()];
+  }
+
+  async highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]> {
+    const out = new Map<string, { tenant: string; source: string; run: string; lastSequence: number }>();
+    for (const { tenant, source, run, lastSequence } of this.state.declarations) {
+      const key = JSON.stringify([tenant, source, run]);
+      out.set(key, { tenant, source, run, lastSequence: Math.max(lastSequence, out.get(key)?.lastSequence ?? 0) });
+    }
+    return [...out.values()];
+  }
+
+  async *identities(after: Receipt): AsyncIterable<IdentityRow[]> {
+    const rows = [...this.state.events.values()].filter((e) => e.receipt > after);
+    rows.sort((a, b) => a.receipt - b.receipt);
+    if (rows.length > 0) yield rows.map(({ identity, t, receipt }) => ({ ...identity, t, receipt }));
+  }
+
+  async exportParquet(): Promise<number> {
+    throw new StoreError('store.misuse', 'The model store does not write Parquet.');
+  }
+
+  async health(): Promise<{ writable: boolean; detail: string }> {
+    return { writable: true, detail: 'in memory' };
+  }
+
+  async close(): Promise<void> {}
+
+  private of(series: number, frontier: Receipt): SeriesReading[] {
+    return [...(this.state.readings.get(series)?.values() ?? [])]
+      .filter((r) => r.receipt <= frontier)
+      .map((r) => ({ ...r }));
+  }
+
+  private seriesIn(span: Span): number[] {
+    return [...this.state.readings.keys()].filter((id) => inSpan(span, id)).sort((a, b) => a - b);
+  }
+}
+
+const plain = ({ identity: _identity, ...event }: StoredEvent & { identity: IdentityHash }): StoredEvent => ({
+  ...event,
+});
+const inSpan = (span: Span, series: number): boolean => series >= span.firstSeries && series <= span.lastSeries;
+
+/** A series that was silent when the span was closed: its next reading, in whatever window, says what was used until then. */
+function silentTail(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
+  const next = all.filter((r) => r.t >= span.to).sort((a, b) => a.t - b.t || a.receipt - b.receipt)[0];
+  if (next === undefined || next.receipt <= after) return null;
+  const last = all.reduce((t, r) => (r.t < span.to && r.t > t ? r.t : t), -1);
+  return last < 0 ? { from: span.to - WINDOW_MS, to: span.to } : { from: windowStart(last), to: span.to };
+}
+
+function keepHighest<T extends { series: number; window: Instant; part: number }>(
+  rows: Map<string, Kept<T>>,
+  record: T,
+  frontier: Receipt,
+): void {
+  const key = `${record.series}:${record.window}:${record.part}`;
+  const kept = rows.get(key);
+  if (kept === undefined || frontier >= kept.frontier) rows.set(key, { record, frontier });
+}
+
+function select<T extends { series: number; window: Instant; part: number }>(
+  rows: ReadonlyMap<string, Kept<T>>,
+  series: readonly number[],
+  from: Instant,
+  to: Instant,
+): (T & { frontier: Receipt })[] {
+  const wanted = new Set(series);
+  return [...rows.values()]
+    .filter(({ record: r }) => wanted.has(r.series) && r.window >= from && r.window < to)
+    .map(({ record, frontier }) => ({ ...record, frontier }))
+    .sort((a, b) => a.series - b.series || a.window - b.window || a.part - b.part);
+}
+
+const intervalOf = (edges: readonly Instant[], t: Instant): number => edges.findLastIndex((e) => e <= t);
+
+function mergeRest(
+  sum: { flags: number; state: number; records: number; frontier: Receipt },
+  r: { flags: number; state: number; frontier: Receipt },
+): void {
+  sum.flags |= r.flags;
+  sum.state = Math.max(sum.state, r.state);
+  sum.records++;
+  sum.frontier = Math.max(sum.frontier, r.frontier);
+}
+
+const matches = (e: StoredEvent, q: EventQuery): boolean =>
+  q.types.includes(e.type) &&
+  e.t >= q.from &&
+  e.t < q.to &&
+  e.receipt <= q.frontier &&
+  !q.voided.includes(e.receipt) &&
+  !q.undoneSets.includes(e.set) &&
+  (q.tenant === undefined || e.tenant === q.tenant) &&
+  (q.source === undefined || e.source === q.source) &&
+  (q.subject === undefined || e.subject === q.subject);

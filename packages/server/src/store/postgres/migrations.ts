@@ -1,0 +1,23 @@
+/** All migrations in order. A migration that has been released is never changed: the next one changes the tables. */
+import * as control from './migrations/0001-control.ts';
+
+export interface Migration {
+  name: string;
+  sql: string;
+}
+
+export const MIGRATIONS: readonly Migration[] = [control];
+
+/** Every table has a tenant column, except these, each for its reason. */
+const reasons = {
+  migration: 'about the schema itself',
+  meta: 'about the store itself',
+  receipt_counter: 'one sequence for the whole installation: receipts order facts of all tenants',
+  series_group: 'counts ids; a group holds series of many tenants',
+  epoch: 'belongs to a series, which has a tenant',
+  lease: "the job's own state, by group of series",
+  progress: "the job's own state, by group of series",
+  run: "the job's own state, by group of series",
+} as const;
+
+export const TABLES_WITHOUT_TENANT: readonly string[] = Object.keys(reasons);

@@ -1,0 +1,129 @@
+/** What the rest of the server asks of usage: the job, the answers, the corrections. */
+import type * as Disk from 'node:fs/promises';
+import type { Clock } from '../domain/environment.ts';
+import type { Receipt } from '../domain/fact.ts';
+import type { Instant } from '../domain/window.ts';
+import type { ControlLog } from '../store/control-log.ts';
+import type { ControlStore, Progress } from '../store/control-store.ts';
+import type { Receipts } from '../store/receipts.ts';
+import type { SeriesRegistry } from '../store/series-registry.ts';
+import type { UsageStore } from '../store/usage-store.ts';
+import { Corrections } from './corrections.ts';
+import { type ExplainedCounter, type ExplainedEvent, explain } from './explain.ts';
+import { exportFacts } from './export.ts';
+import { Job, type JobSettings, jobDefaults } from './job.ts';
+import { Publisher } from './publish.ts';
+import { queryUsage, type UsageQuery, type UsageRow } from './query.ts';
+import type { ReadDeps } from './read-counters.ts';
+import { type Filter, Selection, UNATTRIBUTED, type Viewer } from './selection.ts';
+
+export type { EventRef } from './corrections.ts';
+export { UsageError } from './errors.ts';
+export type { ExplainedCounter, ExplainedEvent, ExplainedReading, ExplainedRecord } from './explain.ts';
+export { type JobSettings, type JobStatus, jobDefaults } from './job.ts';
+export { edgesOf, pageOf, queryLimits, type UsageQuery, type UsageRow, type WindowSize, windowSizes } from './query.ts';
+export { type ReplayedRecord, replay } from './replay.ts';
+export { type Filter, UNATTRIBUTED, type Viewer } from './selection.ts';
+
+export interface UsageDeps {
+  usage: UsageStore;
+  control: ControlStore;
+  log: ControlLog;
+  registry: SeriesRegistry;
+  receipts: Receipts;
+  clock: Clock;
+  /** Unique per process: who holds the job's leases. */
+  holder: string;
+  groups: number;
+  settings?: Partial<JobSettings>;
+  /** Where closed days are published; null: nowhere. */
+  publish: { dir: string; disk: typeof Disk } | null;
+  report(event: string, detail: Record<string, unknown>): void;
+}
+
+/** An answer and the frontier it was computed at: asked again with `asOf`, it is the same. */
+export interface Answer {
+  rows: UsageRow[];
+  frontier: Receipt;
+}
+
+export class Usage {
+  readonly job: Job;
+  readonly corrections: Corrections;
+  private readonly deps: UsageDeps;
+  private readonly selection: Selection;
+
+  constructor(deps: UsageDeps) {
+    this.deps = deps;
+    const { usage, control, log, registry } = deps;
+    const publisher = deps.publish === null ? null : new Publisher({ usage, control, registry, ...deps.publish });
+    this.job = new Job({ ...deps, publisher, settings: { ...jobDefaults, ...deps.settings } });
+    this.corrections = new Corrections({ usage, control, log, registry });
+    this.selection = new Selection(log.book, registry);
+  }
+
+  /** Usage rows of the query, limited to what the viewer may see. With `asOf`, from the facts known then. */
+  async query(query: UsageQuery, viewer: Viewer, asOf: Receipt | null = null): Promise<Answer> {
+    const deps = asOf === null ? await this.current() : await this.past(asOf);
+    const selection = asOf === null ? this.selection : new Selection(deps.book, this.deps.registry);
+    return { rows: await queryUsage(deps, selection, query, viewer), frontier: deps.frontier };
+  }
+
+  async explain(
+    ref: string,
+    viewer: Viewer,
+    parse: (text: string) => Instant | null,
+  ): Promise<ExplainedCounter | ExplainedEvent> {
+    const { usage, control, registry, log, receipts } = this.deps;
+    return explain({ usage, control, registry, book: log.book, frontier: receipts.frontier() }, ref, viewer, parse);
+  }
+
+  /** Lines of facts for `tollgate replay`. */
+  async *exportFacts(filter: Filter, from: Instant, to: Instant, viewer: Viewer): AsyncIterable<string> {
+    const { usage, control, log, receipts } = this.deps;
+    const deps = { usage, control, book: log.book, frontier: receipts.frontier() };
+    yield* exportFacts(deps, this.selection.holdings(filter, viewer, from, to), from, to, viewer);
+  }
+
+  /** Rows of what belongs to nobody in [from, to): must stay empty, or somebody must be told. */
+  async unattributed(from: Instant, to: Instant): Promise<UsageRow[]> {
+    const filter = { accounts: [UNATTRIBUTED] };
+    const query: UsageQuery = { filter, from, to, windowSize: 'total', zone: 'UTC', groupBy: ['resource'] };
+    const { rows } = await this.query(query, null);
+    return rows.filter((r) => r.quantity !== null && r.quantity !== '0');
+  }
+
+  private async current(): Promise<ReadDeps> {
+    const { usage, registry, log, receipts, control, clock } = this.deps;
+    const rows = await control.progress();
+    const progress = rows.filter((p) => p.stream === 'counter');
+    const events = rows.filter((p) => p.stream === 'event');
+    return {
+      usage,
+      registry,
+      book: log.book,
+      frontier: receipts.frontier(),
+      closedTo: (group) => liveOf(progress, group)?.closedTo ?? 0,
+      gaps: (group) => gapsOf(progress, group),
+      eventsClosedTo: liveOf(events, 0)?.closedTo ?? 0,
+      now: clock.now(),
+    };
+  }
+
+  /** Everything from facts with receipt <= asOf: no record is read. */
+  private async past(asOf: Receipt): Promise<ReadDeps> {
+    const book = await this.deps.log.bookAt(asOf);
+    const { usage, registry, clock } = this.deps;
+    const now = book.lastTick === 0 ? clock.now() : book.lastTick;
+    return { usage, registry, book, frontier: asOf, closedTo: () => 0, gaps: () => [], eventsClosedTo: 0, now };
+  }
+}
+
+const liveOf = (rows: readonly Progress[], group: number): Progress | undefined =>
+  rows.find((p) => p.group === group && p.to === null);
+
+function gapsOf(rows: readonly Progress[], group: number): { from: Instant; to: Instant }[] {
+  return rows.flatMap((p) =>
+    p.group === group && p.to !== null && p.closedTo < p.to ? [{ from: p.closedTo, to: p.to }] : [],
+  );
+}

@@ -1,0 +1,225 @@
+/** Amounts of event meters: closed windows from records, open, cut and distinct-value ones from the events. */
+import { levelPieces } from '../domain/gauge.ts';
+import type { Meter } from '../domain/meter.ts';
+import { State, type TallyRecord } from '../domain/record.ts';
+import type { Series } from '../domain/series.ts';
+import { Tally } from '../domain/tally.ts';
+import { type Instant, windowCeil } from '../domain/window.ts';
+import { type Amount, emptyAmount, mergeAmount } from './amount.ts';
+import { EventCloser } from './close-events.ts';
+import { Completeness } from './completeness.ts';
+import { groupBy } from './counters.ts';
+import { cutIntervals, type Pieces } from './intervals.ts';
+import { type Amounts, amountOf, type ReadDeps } from './read-counters.ts';
+import type { Filter, Holding, Selection, Viewer } from './selection.ts';
+
+export async function tallyAmounts(
+  deps: ReadDeps,
+  selection: Selection,
+  meter: Meter,
+  filter: Filter,
+  viewer: Viewer,
+  edges: readonly Instant[],
+): Promise<Amounts> {
+  const reader = new TallyReader(deps, selection, meter, filter, viewer, edges);
+  return reader.read();
+}
+
+class TallyReader {
+  private readonly deps: ReadDeps;
+  private readonly selection: Selection;
+  private readonly meter: Meter;
+  private readonly filter: Filter;
+  private readonly viewer: Viewer;
+  private readonly edges: readonly Instant[];
+  private readonly out: Amounts = new Map();
+  /** Holdings by series; filled as series appear, those met in open events for the first time included. */
+  private readonly held = new Map<Series, Holding[]>();
+
+  constructor(
+    deps: ReadDeps,
+    selection: Selection,
+    meter: Meter,
+    filter: Filter,
+    viewer: Viewer,
+    edges: readonly Instant[],
+  ) {
+    this.deps = deps;
+    this.selection = selection;
+    this.meter = meter;
+    this.filter = filter;
+    this.viewer = viewer;
+    this.edges = edges;
+  }
+
+  async read(): Promise<Amounts> {
+    const [from, to] = [this.edges[0] ?? 0, this.edges.at(-1) ?? 0];
+    for (const holding of this.selection.holdings(this.filter, this.viewer, from, to)) {
+      this.held.set(holding.series, [...(this.held.get(holding.series) ?? []), holding]);
+    }
+    const closer = await this.closer();
+    if (this.meter.aggregation === 'unique') {
+      await this.addEvents(closer, from, to, (h, t) => this.intervalOf(h, t));
+      return this.out;
+    }
+    const plans = [...this.held.values()]
+      .flat()
+      .map((holding) => ({ holding, pieces: cutIntervals(this.edges, holding.from, holding.to) }));
+    for (const [, group] of groupBy(plans, (p) => p.pieces.gridEdges.join())) await this.addClosed(group);
+    await this.addOpen(closer, from, to);
+    await this.addCuts(closer, plans);
+    return this.out;
+  }
+
+  private async closer(): Promise<EventCloser> {
+    const { usage, registry, book, frontier } = this.deps;
+    const completeness = new Completeness(book, await usage.declarations(frontier));
+    const closedTo = this.deps.eventsClosedTo;
+    return new EventCloser({ usage, registry, book, frontier, completeness, closedTo });
+  }
+
+  private async addClosed(group: readonly { holding: Holding; pieces: Pieces }[]): Promise<void> {
+    const pieces = group[0]?.pieces;
+    if (pieces === undefined || pieces.gridEdges.length < 2) return;
+    const closed = pieces.gridEdges.map((e) => Math.min(e, this.deps.eventsClosedTo));
+    const used = closed.flatMap((e, i) => (i === 0 || e > (closed[i - 1] ?? 0) ? [e] : []));
+    if (used.length < 2) return;
+    const bySeries = new Map(group.map((p) => [p.holding.series.id, p.holding]));
+    for (const row of await this.deps.usage.sumTallies([...bySeries.keys()], used)) {
+      const holding = bySeries.get(row.series);
+      const interval = pieces.gridInterval[closed.indexOf(used[row.interval] ?? -1)];
+      if (holding === undefined || interval === undefined || interval < 0 || row.records === 0) continue;
+      const { sum, count, min, max, latest, latestAt, flags, state } = row;
+      const amount = { ...emptyAmount(), sum, count, min, max, latest, latestAt, flags, state, known: true };
+      mergeAmount(amountOf(this.out, holding, interval), amount);
+    }
+  }
+
+  /** Whole windows that have no records yet. */
+  private async addOpen(closer: EventCloser, from: Instant, to: Instant): Promise<void> {
+    const start = Math.max(windowCeil(from), this.deps.eventsClosedTo);
+    const end = Math.min(windowCeil(to), windowCeil(this.deps.now + 1));
+    if (start >= end) return;
+    for (const { series, record } of await closer.compute(start, end, this.meter)) {
+      for (const holding of this.holdingsOf(series)) {
+        const pieces = cutIntervals(this.edges, holding.from, holding.to);
+        const interval = intervalOfWindow(pieces, record.window);
+        if (interval >= 0)
+          mergeAmount(amountOf(this.out, holding, interval), { ...ofRecord(record), provisional: true });
+      }
+    }
+  }
+
+  /** Windows that a boundary of the question or an owner's change cuts: event by event. */
+  private async addCuts(closer: EventCloser, plans: readonly { holding: Holding; pieces: Pieces }[]): Promise<void> {
+    const cuts = plans.flatMap((p) => p.pieces.cuts);
+    for (const [from, to] of runsOf(cuts)) {
+      if (this.meter.kind === 'gauge') {
+        await this.addLevelCuts(closer, from, to);
+        continue;
+      }
+      await this.addEvents(closer, from, to, (holding, t) => {
+        const { cuts: own } = cutIntervals(this.edges, holding.from, holding.to);
+        return own.find((c) => t >= c.from && t < c.to)?.interval ?? -1;
+      });
+    }
+  }
+
+  private async addLevelCuts(closer: EventCloser, from: Instant, to: Instant): Promise<void> {
+    for (const [series, { levels, start, rules }] of await closer.levels(this.meter, from, to)) {
+      for (const holding of this.holdingsOf(series)) {
+        for (const cut of cutIntervals(this.edges, holding.from, holding.to).cuts) {
+          if (cut.from < from || cut.to > to) continue;
+          for (const p of levelPieces(levels, start, [cut.from, cut.to], rules)) {
+            mergeAmount(amountOf(this.out, holding, cut.interval), {
+              ...emptyAmount(),
+              sum: p.integral,
+              count: BigInt(p.changes),
+              min: p.min,
+              max: p.max,
+              latest: p.latest.value,
+              latestAt: p.latest.t,
+              flags: p.flags,
+              state: p.state,
+              known: true,
+              provisional: cut.to > this.deps.eventsClosedTo,
+            });
+          }
+        }
+      }
+    }
+  }
+
+  private async addEvents(
+    closer: EventCloser,
+    from: Instant,
+    to: Instant,
+    intervalOf: (h: Holding, t: Instant) => number,
+  ): Promise<void> {
+    await closer.measure(this.meter, from, to, (series, event, program) => {
+      for (const holding of this.holdingsOf(series)) {
+        const interval = event.t >= holding.from && event.t < holding.to ? intervalOf(holding, event.t) : -1;
+        if (interval < 0) continue;
+        const tally = new Tally();
+        tally.add(program, event);
+        const unique = this.meter.aggregation === 'unique' ? new Set([program.textOf(event)]) : null;
+        const state = tally.invalid > 0 ? State.quarantined : State.known;
+        mergeAmount(amountOf(this.out, holding, interval), {
+          ...emptyAmount(),
+          ...tally.amounts(),
+          unique,
+          state,
+          known: true,
+        });
+      }
+    });
+  }
+
+  private holdingsOf(series: Series): readonly Holding[] {
+    const known = this.held.get(series);
+    if (known !== undefined) return known;
+    const [from, to] = [this.edges[0] ?? 0, this.edges.at(-1) ?? 0];
+    const found = this.selection.holdingsOf(series, this.filter, this.viewer, from, to);
+    this.held.set(series, found);
+    return found;
+  }
+
+  private intervalOf(holding: Holding, t: Instant): number {
+    if (t < holding.from || t >= holding.to) return -1;
+    for (let i = 0; i + 1 < this.edges.length; i++)
+      if (t >= (this.edges[i] ?? 0) && t < (this.edges[i + 1] ?? 0)) return i;
+    return -1;
+  }
+}
+
+function intervalOfWindow(pieces: Pieces, window: Instant): number {
+  for (let i = 0; i + 1 < pieces.gridEdges.length; i++) {
+    if (window >= (pieces.gridEdges[i] ?? 0) && window < (pieces.gridEdges[i + 1] ?? 0))
+      return pieces.gridInterval[i] ?? -1;
+  }
+  return -1;
+}
+
+/** Adjacent cuts as one run: minute windows are read in one pass, the two ends of a month are not read as a month. */
+function runsOf(cuts: readonly { from: Instant; to: Instant }[]): [Instant, Instant][] {
+  const out: [Instant, Instant][] = [];
+  for (const { from, to } of [...cuts].sort((a, b) => a.from - b.from)) {
+    const last = out.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else out.push([from, to]);
+  }
+  return out;
+}
+
+const ofRecord = (r: TallyRecord): Amount => ({
+  ...emptyAmount(),
+  sum: r.sum,
+  count: r.count,
+  min: r.min,
+  max: r.max,
+  latest: r.latest,
+  latestAt: r.latestAt,
+  flags: r.flags,
+  state: r.state,
+  known: true,
+});

@@ -1,0 +1,87 @@
+/** What is published works alone: each package packed, laid into an empty folder with only its declared dependencies, and used. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { root } from './house/tree.ts';
+
+interface Manifest {
+  name: string;
+  dependencies?: Record<string, string>;
+}
+
+const manifest = (folder: string): Manifest =>
+  JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8')) as Manifest;
+
+/** Packs a workspace and unpacks it under node_modules of `dir`. Returns the names of the files in it. */
+const lay = (folder: string, dir: string): string[] => {
+  const packed = execFileSync(
+    'npm',
+    ['pack', '--json', '--ignore-scripts', '--pack-destination', dir, join(root, 'packages', folder)],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
+  const [{ filename, files } = { filename: '', files: [] }] = JSON.parse(packed) as {
+    filename: string;
+    files: { path: string }[];
+  }[];
+  const place = join(dir, 'node_modules', manifest(folder).name);
+  mkdirSync(place, { recursive: true });
+  execFileSync('tar', ['xzf', join(dir, filename), '--strip-components=1', '-C', place]);
+  return files.map((file) => file.path);
+};
+
+const check = (folder: string, others: readonly string[], script: string, expected: string): void => {
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-alone-'));
+  try {
+    const files = lay(folder, dir);
+    for (const other of others) lay(other, dir);
+    assert.deepEqual(
+      Object.keys(manifest(folder).dependencies ?? {}).sort(),
+      others.map((o) => manifest(o).name).sort(),
+    );
+    assert.ok(files.includes('dist/index.js') && files.includes('dist/index.d.ts'), files.join());
+    assert.deepEqual(
+      files.filter((path) => /\.test\.|tsbuildinfo|^src\//.test(path)),
+      [],
+      'no tests, sources or build state are shipped',
+    );
+    writeFileSync(join(dir, 'use.mjs'), script);
+    assert.equal(
+      execFileSync(process.execPath, [join(dir, 'use.mjs')], { encoding: 'utf8', cwd: dir }).trim(),
+      expected,
+    );
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+};
+
+test('the event package works alone', () =>
+  check(
+    'event',
+    [],
+    `import { encodeReadings, itemsOf } from '@tollgate/event';
+     const batch = { source: 's', run: 'r', sequence: 1, sentAt: 1, series: [], readings: [], ended: [] };
+     console.log(itemsOf(batch), encodeReadings(batch).length > 0);`,
+    '0 true',
+  ));
+
+test('the agent package works with the event package only', () =>
+  check(
+    'agent',
+    ['event'],
+    `import * as agent from '@tollgate/agent'; console.log(Object.keys(agent).length > 0);`,
+    'true',
+  ));
+
+test('the client package works alone', () =>
+  check(
+    'client',
+    [],
+    `import * as client from '@tollgate/client'; console.log(Object.keys(client).length > 0);`,
+    'true',
+  ));

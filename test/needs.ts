@@ -1,0 +1,39 @@
+/**
+ * What a test of real parts needs of its machine. `needs(...)` is the value of a test's `skip` option: false when all is
+ * there, otherwise a reason that starts with `needs`, which CI=true counts as a failure.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs';
+
+/** Long forms run under CI=true only. */
+export const isLong = process.env.CI === 'true';
+
+const quiet = (command: string, args: readonly string[]): boolean => {
+  try {
+    execFileSync(command, args, { stdio: 'ignore', timeout: 10_000 });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const isRoot = (): boolean => process.getuid?.() === 0;
+
+const checks: Record<Need, () => boolean> = {
+  linux: () => process.platform === 'linux',
+  root: isRoot,
+  // Asked by doing it: a container may have root and `ip` and still not the right to make a namespace.
+  netns: () => isRoot() && quiet('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']),
+  strace: () => quiet('strace', ['-f', '-o', '/dev/null', 'true']),
+  tmpfs: () =>
+    isRoot() &&
+    existsSync('/proc/self/mounts') &&
+    quiet('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
+};
+
+export const needs = (...what: readonly Need[]): false | string => {
+  const missing = what.filter((need) => !checks[need]());
+  return missing.length === 0 ? false : `needs ${missing.join(', ')}`;
+};
