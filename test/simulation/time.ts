@@ -25,15 +25,20 @@ export class VirtualTime {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const sleeper: Sleeper = { at: this.#now + Math.max(0, ms), order: this.#order++, wake: resolve };
       if (signal?.aborted) {
         resolve();
         return;
       }
-      signal?.addEventListener('abort', () => {
-        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper);
+      const wake = (): void => {
+        signal?.removeEventListener('abort', abort);
         resolve();
-      });
+      };
+      const sleeper: Sleeper = { at: this.#now + Math.max(0, ms), order: this.#order++, wake };
+      const abort = (): void => {
+        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper);
+        wake();
+      };
+      signal?.addEventListener('abort', abort);
       this.#sleepers.push(sleeper);
     });
   }

@@ -70,6 +70,9 @@ export const batchHeaders = {
   run: 'tollgate-run',
   sequence: 'tollgate-sequence',
   completeThrough: 'tollgate-complete-through',
+  /** Whose declaration it is; left away: the source of the first event. */
+  source: 'tollgate-source',
+  sentAt: 'tollgate-sent-at',
   /** Name of a backfill set: lifts the age bound, and the whole set can be undone. */
   set: 'tollgate-set',
 } as const;

@@ -1,6 +1,6 @@
 /** The HTTP API: its routes, its description, and what every request passes through. Begin reading here. */
 import swagger from '@fastify/swagger';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { authenticate } from './auth.ts';
@@ -40,7 +40,7 @@ const newServer = (context: Context, tls: Tls | null): App => {
   const app = Fastify({
     loggerInstance: context.logger,
     // One line an answer is written below; the framework's two lines a request would be most of the log.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: context.config.bodyBytesMax,
     requestTimeout: REQUEST_MS,
     forceCloseConnections: 'idle',

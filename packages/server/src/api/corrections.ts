@@ -32,7 +32,6 @@ const SetRow = Type.Object({ name: Type.String(), state: Type.String() });
 
 export const correctionRoutes = (app: App, context: Context): void => {
   const tags = ['corrections'];
-  const { corrections } = context.usage;
 
   const Void = Type.Object(
     { ...Target, receipt: Type.Optional(Type.Integer({ minimum: 1 })), reason: Why },
@@ -51,11 +50,11 @@ export const correctionRoutes = (app: App, context: Context): void => {
     const author = authorOf(who, tenant, reason);
     if (receipt !== undefined) {
       await ownReading(context, receipt, tenant, who.account);
-      return done(await corrections.voidReading(receipt, author));
+      return done(await context.usage.corrections.voidReading(receipt, author));
     }
     if (source === undefined || id === undefined)
       throw new Problem('request.invalid', 'Name the fact by receipt, or by source and id');
-    return done(await corrections.voidEvent({ tenant, source, id }, author));
+    return done(await context.usage.corrections.voidEvent({ tenant, source, id }, author));
   });
 
   const Amend = Type.Object(
@@ -88,7 +87,9 @@ export const correctionRoutes = (app: App, context: Context): void => {
         ...(subject === undefined ? {} : { subject }),
         ...(data === undefined ? {} : { data }),
       };
-      return done(await corrections.amendEvent({ tenant, source, id }, change, authorOf(who, tenant, reason)));
+      return done(
+        await context.usage.corrections.amendEvent({ tenant, source, id }, change, authorOf(who, tenant, reason)),
+      );
     },
   );
 
@@ -114,7 +115,13 @@ export const correctionRoutes = (app: App, context: Context): void => {
     const tenant = tenantOf(context, who, request.body.tenant);
     mayGive(context, who, tenant, account);
     return done(
-      await corrections.attribute(tenant, resource, account, instantOf(from, 'from'), authorOf(who, tenant, reason)),
+      await context.usage.corrections.attribute(
+        tenant,
+        resource,
+        account,
+        instantOf(from, 'from'),
+        authorOf(who, tenant, reason),
+      ),
     );
   });
 
@@ -141,7 +148,12 @@ export const correctionRoutes = (app: App, context: Context): void => {
     const [from, to] = [instantOf(request.body.from, 'from'), instantOf(request.body.to, 'to')];
     if (from >= to) throw new Problem('query.range', 'from must lie before to', { pointer: '/from' });
     return done(
-      await corrections.declareUnobserved(series.id, from, to, authorOf(who, series.tenant, request.body.reason)),
+      await context.usage.corrections.declareUnobserved(
+        series.id,
+        from,
+        to,
+        authorOf(who, series.tenant, request.body.reason),
+      ),
     );
   });
 
@@ -163,7 +175,9 @@ export const correctionRoutes = (app: App, context: Context): void => {
   };
   app.post('/api/v1/corrections/sets', { schema: openSchema }, async (request) => {
     const who = need(request, 'admin');
-    return done(await corrections.openSet(request.body.name, authorOf(who, who.account ?? '', request.body.reason)));
+    return done(
+      await context.usage.corrections.openSet(request.body.name, authorOf(who, who.account ?? '', request.body.reason)),
+    );
   });
   const SetParams = Type.Object({ name: Type.String() });
   const Undo = Type.Object({ reason: Why }, { additionalProperties: false });
@@ -176,7 +190,12 @@ export const correctionRoutes = (app: App, context: Context): void => {
   };
   app.post('/api/v1/corrections/sets/:name/undo', { schema: undoSchema }, async (request) => {
     const who = need(request, 'admin');
-    return done(await corrections.undoSet(request.params.name, authorOf(who, who.account ?? '', request.body.reason)));
+    return done(
+      await context.usage.corrections.undoSet(
+        request.params.name,
+        authorOf(who, who.account ?? '', request.body.reason),
+      ),
+    );
   });
 };
 

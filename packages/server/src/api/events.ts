@@ -4,10 +4,11 @@
  */
 
 import { Type } from '@sinclair/typebox';
-import type { BatchOutcome } from '@tollgate/event';
+import { type BatchOutcome, batchHeaders } from '@tollgate/event';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errors, isErrorCode, Problem, problemBody } from '../errors.ts';
-import { need, type Principal } from './auth.ts';
+import { type AcceptContext, modeOf } from '../ingest/index.ts';
+import { maySpeakFor, need, type Principal } from './auth.ts';
 import { plainBody } from './body.ts';
 import type { Context } from './context.ts';
 import type { Metrics } from './health.ts';
@@ -36,7 +37,38 @@ const Outcome = Type.Object({
 });
 
 /** Who sends, as ingest needs to know it. */
-export const senderOf = (who: Principal) => ({ tenant: who.account ?? '', sources: who.sources });
+const senderOf = (who: Principal): AcceptContext => ({
+  tenant: who.account ?? '',
+  mayspeak: (source) => maySpeakFor(who, source),
+});
+
+const header = (request: FastifyRequest, name: string): string | undefined => {
+  const value = request.headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
+
+/** What a publisher says about its batch in headers: its numbering, how far it is complete, the backfill set. */
+const claims = (request: FastifyRequest, context: Context): Partial<AcceptContext> => {
+  const run = header(request, batchHeaders.run);
+  const sequence = header(request, batchHeaders.sequence);
+  const completeThrough = header(request, batchHeaders.completeThrough);
+  const set = header(request, batchHeaders.set);
+  if (sequence !== undefined && !/^\d{1,15}$/.test(sequence))
+    throw new Problem('request.invalid', `${batchHeaders.sequence} is a whole number`, {
+      pointer: `/${batchHeaders.sequence}`,
+    });
+  if (set !== undefined) {
+    const state = context.log.book.set(set)?.state;
+    if (state === undefined) throw new Problem('set.unknown', `There is no set ${JSON.stringify(set)}: open it first`);
+    if (state === 'undone') throw new Problem('set.undone', `The set ${JSON.stringify(set)} is undone`);
+  }
+  return {
+    ...(run === undefined ? {} : { run }),
+    ...(sequence === undefined ? {} : { sequence: Number(sequence) }),
+    ...(completeThrough === undefined ? {} : { completeThrough }),
+    ...(set === undefined ? {} : { set }),
+  };
+};
 
 /**
  * A batch of which something was taken answers 200 and lists the rest. One of which nothing was or had been taken is a
@@ -67,7 +99,6 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
   ): Promise<BatchOutcome> => {
     const who = need(request, 'ingest');
     if (context.config.readOnly) throw new Problem('server.read_only');
-    if (context.phase() === 'stopping') throw new Problem('server.stopping', undefined, { retryAfterSeconds: 2 });
     const body = await plainBody(request.body, request.headers['content-encoding'], context.config.bodyBytesMax);
     const outcome = await accept(body, who);
     metrics.ingested(outcome);
@@ -81,7 +112,19 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
     response: { 200: Outcome },
   };
   app.post('/api/v1/events', { schema: eventsSchema }, async (request, reply) => {
-    const outcome = await take(request, (body, who) => context.ingest.events(body, request.headers, senderOf(who)));
+    const outcome = await take(request, (body, who) => {
+      const mode = modeOf(request.headers);
+      if (mode === null)
+        throw new Problem(
+          'request.content_type',
+          `Content-Type ${String(request.headers['content-type']).slice(0, 100)} is not read here`,
+        );
+      return context.ingest.acceptEvents(body, mode, {
+        ...senderOf(who),
+        ...claims(request, context),
+        headers: request.headers,
+      });
+    });
     return sendOutcome(outcome, request, reply);
   });
   const readingsSchema = {
@@ -91,7 +134,7 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
     response: { 200: Outcome },
   };
   app.post('/api/v1/readings', { schema: readingsSchema }, async (request, reply) => {
-    const outcome = await take(request, (body, who) => context.ingest.readings(body, senderOf(who)));
+    const outcome = await take(request, (body, who) => context.ingest.acceptReadings(body, senderOf(who)));
     return sendOutcome(outcome, request, reply);
   });
 };

@@ -70,6 +70,20 @@ const watch = (metrics: Metrics, context: Context): void => {
   gauge('tollgate_receipt_frontier', 'Receipt number up to which all facts are durable', () =>
     context.receipts.frontier(),
   );
+  gauge('tollgate_ingest_queued', 'Facts waiting for the disk', () => context.ingest.stats().queuedEvents);
+  gauge('tollgate_ingest_groups', 'Group commits since the start', () => context.ingest.stats().groups);
+  gauge(
+    'tollgate_ingest_commit_failures',
+    'Group commits that failed since the start',
+    () => context.ingest.stats().commitFailures,
+  );
+  gauge('tollgate_identity_ids', 'Event ids remembered', () => context.ingest.identityWindow().ids);
+  gauge('tollgate_identity_bytes', 'Memory for event ids', () => context.ingest.identityWindow().bytes);
+  gauge(
+    'tollgate_identity_window_days',
+    'How long a repeated id is recognised',
+    () => context.ingest.identityWindow().days,
+  );
   gauge('tollgate_job_lag_seconds', 'Clock less the end of the closed windows', async () => {
     const { closedTo } = await context.usage.job.status();
     return closedTo > 0 ? Math.max(0, (context.clock.now() - closedTo) / 1000) : 0;

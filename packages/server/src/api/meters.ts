@@ -125,13 +125,18 @@ const known = (context: Context, key: string): Meter => {
   return meter;
 };
 
-const define = (input: Record<string, unknown>, previous: Meter | undefined): Omit<Meter, 'receipt'> => {
-  const result = defineMeter(input, previous);
+/** Problems name the field as it was sent. */
+const sentAs = (pointer: string, body: Record<string, unknown>): string => {
+  if (pointer === '/valuePath' && 'valueProperty' in body) return '/valueProperty';
+  return pointer === '/key' && 'slug' in body ? '/slug' : pointer;
+};
+
+/** `body` as it was sent, over `before`. Throws Problem with everything that is wrong. */
+const define = (body: Record<string, unknown>, previous?: Meter, before: object = {}): Omit<Meter, 'receipt'> => {
+  const result = defineMeter({ ...before, ...definitionOf(body) }, previous);
   if (Array.isArray(result)) {
-    const [first] = result;
-    throw new Problem('meter.invalid', result.map((p) => `${p.pointer || 'the meter'}: ${p.detail}`).join('; '), {
-      pointer: first?.pointer ?? '',
-    });
+    const told = result.map((p) => `${sentAs(p.pointer, body) || 'the meter'}: ${p.detail}`);
+    throw new Problem('meter.invalid', told.join('; '), { pointer: sentAs(result[0]?.pointer ?? '', body) });
   }
   const { receipt: _receipt, ...meter } = result;
   return meter;
@@ -188,7 +193,7 @@ const definitionRoutes = (app: App, context: Context): void => {
       const there = context.log.book.meter(String(input.key ?? ''));
       if (there !== undefined && !there.deleted)
         throw new Problem('meter.exists', `The meter ${there.key} exists`, { pointer: '/key' });
-      return reply.code(201).send(await save(who, define(input, there), body.reason));
+      return reply.code(201).send(await save(who, define(body, there), body.reason));
     },
   );
   app.put(
@@ -208,7 +213,7 @@ const definitionRoutes = (app: App, context: Context): void => {
       if (previous.receipt === 0) throw new Problem('meter.built_in');
       const body = request.body as Record<string, unknown>;
       const { version: _version, receipt: _receipt, ...before } = previous;
-      return save(who, define({ ...before, ...definitionOf(body) }, previous), body.reason);
+      return save(who, define(body, previous, before), body.reason);
     },
   );
   app.delete(

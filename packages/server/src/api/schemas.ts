@@ -6,7 +6,7 @@ export const Name = (description: string, maxLength = 256) =>
   Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$', description });
 export const Reason = Type.Optional(Type.String({ maxLength: 1000, description: 'Why, for the audit log' }));
 export const InstantText = (description: string) =>
-  Type.String({ minLength: 10, maxLength: 40, description: `${description} (RFC 3339)` });
+  Type.String({ minLength: 1, maxLength: 40, description: `${description} (RFC 3339, or a date or time of the zone)` });
 export const PageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000, description: 'Rows a page; default 1,000' })),
   cursor: Type.Optional(Type.String({ maxLength: 4096, description: 'nextCursor of the page before' })),

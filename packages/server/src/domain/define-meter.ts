@@ -19,7 +19,9 @@ const DIRECTIONS = ['max-of-percentiles', 'percentile-of-max', 'percentile-of-su
 const KEY = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/;
 /** Letters, digits and what dimension names are written with elsewhere; it becomes a column and a query parameter. */
 const DIMENSION = /^[A-Za-z_][A-Za-z0-9_.-]{0,62}$/;
-const MAX_DIMENSIONS = 16;
+/** Names that rows are grouped by anyway: a dimension of that name could never be asked for. */
+const RESERVED = new Set(['account', 'resource', 'subject', 'source', 'series', 'trafficType']);
+const MAX_DIMENSIONS = 32;
 const MAX_FILTERS = 16;
 const MAX_FILTER_VALUES = 1_000;
 const MAX_OF = 16;
@@ -141,8 +143,9 @@ class Definition {
     for (const [name, path] of entries.sort(([a], [b]) => (a < b ? -1 : 1))) {
       const pointer = `/groupBy/${pointerPart(name)}`;
       if (!DIMENSION.test(name) || name === '__proto__') this.wrong(pointer, 'letters, digits, _ . -, at most 63');
-      else if (typeof path !== 'string' || parsePath(path) === null)
-        this.wrong(pointer, 'a JSON path such as $.region');
+      else if (RESERVED.has(name))
+        this.wrong(pointer, `${name} is what every row can be grouped by; name it otherwise`);
+      else if (!isDotted(path)) this.wrong(pointer, 'a JSON path such as $.region');
       else out[name] = path;
     }
     return out;
@@ -164,8 +167,7 @@ class Definition {
       ...rest
     } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
     for (const field of Object.keys(rest)) this.wrong(`${pointer}/${pointerPart(field)}`, 'unknown field');
-    if (typeof path !== 'string' || parsePath(path) === null)
-      this.wrong(`${pointer}/path`, 'a JSON path such as $.region');
+    if (!isDotted(path)) this.wrong(`${pointer}/path`, 'a JSON path such as $.region');
     const texts = isTexts(values) && values.length > 0 && values.length <= MAX_FILTER_VALUES;
     if (!texts) this.wrong(`${pointer}/in`, `a list of 1 to ${MAX_FILTER_VALUES} texts`);
     return { path: String(path), in: texts ? values : [] };
@@ -173,7 +175,7 @@ class Definition {
 
   private path(field: string): string {
     const path = this.text(field, '', 512);
-    if (path !== '' && parsePath(path) === null) this.wrong(`/${field}`, 'a JSON path such as $.bytes or $["a b"]');
+    if (path !== '' && !isDotted(path)) this.wrong(`/${field}`, 'a JSON path such as $.bytes or $.usage.bytes');
     return path;
   }
 
@@ -220,6 +222,13 @@ class Definition {
     this.problems.push({ pointer, code: 'meter.invalid', detail });
   }
 }
+
+/** Names with dots between them: the one form that SQL and the pure functions read alike. */
+const isDotted = (path: unknown): path is string =>
+  typeof path === 'string' &&
+  isPrintable(path) &&
+  (parsePath(path)?.every((step) => typeof step === 'string') ?? false) &&
+  !path.includes('[');
 
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((v) => typeof v === 'string' && v.length <= 255 && isPrintable(v));

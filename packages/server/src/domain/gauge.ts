@@ -2,6 +2,7 @@
  * The pure engine of levels: a level holds until it changes, or for as long as a sample is valid. Its usage is the time
  * integral (level x milliseconds, at the scale of quantities), its highest value, or its last.
  */
+import { inRange } from './quantity.ts';
 import { Flag, State, type TallyRecord } from './record.ts';
 import { type Instant, WINDOW_MS, windowStart } from './window.ts';
 
@@ -27,8 +28,9 @@ export interface LevelPiece {
   readonly integral: bigint;
   /** Changes or samples with from <= t < to. */
   readonly changes: number;
-  readonly min: bigint;
-  readonly max: bigint;
+  /** Null when no level was in force in the piece. */
+  readonly min: bigint | null;
+  readonly max: bigint | null;
   /** The level at the end, and the instant it was set at. */
   readonly latest: Level;
   readonly covered: number;
@@ -59,8 +61,9 @@ export function levelPieces(
         piece.hold(level, from);
         continue;
       }
-      piece.change(level);
       current = level;
+      // Of two at one instant the last rules: the other never was in force.
+      if (levels[next + 1]?.t !== level.t) piece.change(level);
     }
     const done = piece.finish();
     if (done !== null) out.push(done);
@@ -109,17 +112,18 @@ class Piece {
     this.run(this.to);
     const { level, began, from, to, integral, changes, covered } = this;
     if (level === null || began === null) return null;
-    // A level that lapsed before the piece and was not renewed says nothing about it.
-    if (covered === 0 && changes === 0 && this.lapsed(level) <= from && this.settledAway()) return null;
     const missing = to - began - covered;
-    const { state, flags } = this.stateOf(missing);
+    const { state, flags } = inRange(integral)
+      ? this.stateOf(missing)
+      : { state: State.quarantined, flags: Flag.setAside };
     return {
       from,
       to,
-      integral,
+      // Beyond 38 digits is nobody's usage; written, it would fail the whole batch (law 6).
+      integral: inRange(integral) ? integral : 0n,
       changes,
-      min: this.min ?? level.value,
-      max: this.max ?? level.value,
+      min: this.min,
+      max: this.max,
       latest: level,
       covered,
       flags,
@@ -174,7 +178,7 @@ export function levelRecords(
 ): TallyRecord[] {
   const edges: Instant[] = [];
   for (let w = span.from; w <= span.to; w += WINDOW_MS) edges.push(w);
-  for (const b of span.breakpoints) if (b > span.from && b < span.to && b % WINDOW_MS !== 0) edges.push(b);
+  for (const b of new Set(span.breakpoints)) if (b > span.from && b < span.to && b % WINDOW_MS !== 0) edges.push(b);
   edges.sort((a, b) => a - b);
   return levelPieces(levels, start, edges, span).map((p) => ({
     series,

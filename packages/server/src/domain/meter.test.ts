@@ -63,7 +63,7 @@ test('all that is wrong is named at once, by field', () => {
 test('group-by and filters are read strictly, and dimensions come sorted', () => {
   const meter = defined({
     ...requests,
-    groupBy: { zone: '$.zone', method: "$['http method']" },
+    groupBy: { zone: '$.zone', method: '$.http.method' },
     filters: [{ path: '$.status', in: ['200', '204'] }],
   });
   assert.deepEqual(Object.keys(meter.groupBy), ['method', 'zone']);

@@ -48,7 +48,8 @@ export interface Stamped {
   stamps: number;
   /**
    * Whether this reading is the `last` of the next one. A value the line cannot carry is not: the one after it would
-   * look slow beside it, go unstamped, and the fast path would take what the pure engine sets aside.
+   * look slow beside it, go unstamped, and the fast path would take what the pure engine sets aside. Nor is a second
+   * value for the last one's time: the first stays.
    */
   isLast: boolean;
 }
@@ -72,7 +73,7 @@ export function stampReading(a: Arrival): Stamped {
     stamps |= Stamp.clockBack;
   } else if (t < last.t) stamps |= Stamp.late;
   if (!a.end && isFast(a, last, t)) stamps |= Stamp.fast;
-  return { t, stamps, isLast: t >= last.t && (stamps & Stamp.fast) === 0 };
+  return { t, stamps, isLast: t > last.t && (stamps & Stamp.fast) === 0 };
 }
 
 function isFast(a: Arrival, last: LastReading, t: Instant): boolean {

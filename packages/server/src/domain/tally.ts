@@ -6,8 +6,9 @@ import type { Receipt, StoredEvent } from './fact.ts';
 import { JsonError, JsonNumber, type JsonValue, readJson } from './json-exact.ts';
 import { type JsonPath, parsePath, pointerOf, textOf, valueAt } from './json-path.ts';
 import type { Meter } from './meter.ts';
-import { type Quantity, readQuantity, SCALE } from './quantity.ts';
-import type { Instant } from './window.ts';
+import { inRange, type Quantity, readQuantity, SCALE } from './quantity.ts';
+import { Flag, State, type TallyRecord } from './record.ts';
+import { type Instant, WINDOW_MS, windowStart } from './window.ts';
 
 export interface ValueProblem {
   code: 'event.value_invalid';
@@ -107,8 +108,7 @@ export interface TallyAmounts {
 
 /** Sums events; the order in which they come does not matter. */
 export class Tally {
-  /** Events whose value could not be read: they are set aside, and hold their window back. */
-  invalid = 0;
+  private unreadable = 0;
   private sum = 0n;
   private count = 0n;
   private min: bigint | null = null;
@@ -124,7 +124,7 @@ export class Tally {
     }
     const value = program.valueOf(event);
     if (typeof value !== 'bigint') {
-      this.invalid++;
+      this.unreadable++;
       return;
     }
     this.count += 1n;
@@ -143,8 +143,61 @@ export class Tally {
     }
   }
 
-  amounts(): TallyAmounts {
-    const { sum, count, min, max, latest, latestAt } = this;
-    return { sum, count, min, max, latest, latestAt };
+  /**
+   * What keeps the window back: events whose value could not be read, and one more when the sum is beyond 38 digits.
+   * That many digits are nobody's usage; written, they would fail the whole batch (law 6).
+   */
+  get invalid(): number {
+    return this.unreadable + (inRange(this.sum) ? 0 : 1);
   }
+
+  amounts(): TallyAmounts {
+    const { count, min, max, latest, latestAt } = this;
+    return { sum: inRange(this.sum) ? this.sum : 0n, count, min, max, latest, latestAt };
+  }
+}
+
+export interface TallyGroups<Event> {
+  /** Id of the series that the event's source, subject and dimensions make. */
+  seriesOf(event: Event, dimensions: Readonly<Record<string, string>>): number;
+  /** Instants inside a window at which the series changes its owner: they cut the window into parts. */
+  breakpoints?(series: number, from: Instant, to: Instant): readonly Instant[];
+}
+
+/**
+ * The records of a delta meter over events in any order, as far as the events alone can say: what is complete is for the
+ * caller to judge. A window with a value that could not be read, or a sum beyond range, is quarantined. Void and undone
+ * events are left out before.
+ */
+export function tallyRecords<Event extends Pick<StoredEvent, 'data' | 'receipt' | 't' | 'type'>>(
+  meter: Meter,
+  events: Iterable<Event>,
+  groups: TallyGroups<Event>,
+): { records: TallyRecord[]; problems: (ValueProblem & { receipt: Receipt })[] } {
+  const program = compileMeter(meter);
+  const cells = new Map<string, { series: number; window: Instant; part: number; tally: Tally }>();
+  const problems: (ValueProblem & { receipt: Receipt })[] = [];
+  for (const event of events) {
+    const dimensions = event.type === meter.eventType ? program.dimensionsOf(event) : null;
+    if (dimensions === null) continue;
+    const series = groups.seriesOf(event, dimensions);
+    const window = windowStart(event.t);
+    let part = 0;
+    for (const b of groups.breakpoints?.(series, window, window + WINDOW_MS) ?? []) {
+      if (b > window && b <= event.t) part = Math.max(part, b - window);
+    }
+    const key = `${series}/${window}/${part}`;
+    const cell = cells.get(key) ?? { series, window, part, tally: new Tally() };
+    cells.set(key, cell);
+    cell.tally.add(program, event);
+    const value = meter.aggregation === 'unique' ? 0n : program.valueOf(event);
+    if (typeof value !== 'bigint') problems.push({ ...value, receipt: event.receipt });
+  }
+  const records = [...cells.values()].map(({ tally, ...key }): TallyRecord => {
+    const bad = tally.invalid > 0;
+    const [flags, state] = bad ? [Flag.setAside, State.quarantined] : [0, State.known];
+    return { ...key, ...tally.amounts(), flags, state, isVoid: false };
+  });
+  records.sort((a, b) => a.series - b.series || a.window - b.window || a.part - b.part);
+  return { records, problems };
 }

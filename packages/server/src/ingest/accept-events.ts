@@ -5,7 +5,6 @@
 import type { BatchOutcome } from '@tollgate/event';
 import type { Clock } from '../domain/environment.ts';
 import type { StoredEvent } from '../domain/fact.ts';
-import { readJson } from '../domain/json-exact.ts';
 import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
@@ -64,11 +63,6 @@ export interface AcceptContext {
   headers?: Headers;
 }
 
-/** An event whose id is known with another content hash: looked into when everything it may repeat is on disk. */
-interface Suspect {
-  position: number;
-}
-
 export class EventIntake {
   private readonly in: Intake;
   private readonly pool = new ColumnPool();
@@ -100,10 +94,13 @@ class EventRequest {
   private readonly metering: Metering;
   private readonly size: number;
   private readonly now: Instant;
-  private readonly readings: EventReading[] = [];
-  private readonly suspects: Suspect[] = [];
+  private readings: EventReading[] = [];
+  private series: readonly Series[] = [];
+  /** Positions whose id is known with another content hash: looked into when everything they may repeat is on disk. */
+  private readonly suspects: number[] = [];
   private readonly duplicates: number[] = [];
-  private readonly outcome: Tally;
+  private readonly untimed = new Set<number>();
+  private readonly outcome = new Tally();
 
   constructor(intake: Intake, cols: EventColumns, ctx: AcceptContext, metering: Metering, size: number) {
     this.in = intake;
@@ -116,15 +113,14 @@ class EventRequest {
     cols.set = ctx.set ?? '';
     cols.receivedAt = this.now;
     this.check();
-    this.outcome = new Tally(cols.count, cols.faults);
   }
 
   async run(): Promise<BatchOutcome> {
     const { cols, ctx } = this;
     if (ctx.run !== undefined) return this.numbered(ctx.run);
-    if (cols.faults.length === cols.count) return this.outcome.result(0);
-    const series = await this.seriesOfReadings();
-    this.hash(0);
+    if (cols.faults.length === cols.count) return this.outcome.result(cols.count, cols.faults, 0);
+    await this.findSeries();
+    this.hash();
     for (;;) {
       const asked = this.in.index.askSegments(cols.identity, cols.take, cols.count);
       const answers = asked instanceof Promise ? await asked : asked;
@@ -132,7 +128,7 @@ class EventRequest {
       if (taken === undefined) await this.moreReceipts(cols.count);
       // A table may have become a segment while segments were read: then both would have missed what it holds.
       else if (answers.generation !== this.in.index.generation) taken.done();
-      else return this.join(taken, answers, series);
+      else return this.join(taken, answers);
     }
   }
 
@@ -161,6 +157,7 @@ class EventRequest {
     const { cols } = this;
     const sent = cols.sourceTime[p] as number;
     const t = Number.isNaN(sent) ? this.now : sent;
+    if (Number.isNaN(sent) && this.ctx.run !== undefined) this.untimed.add(p);
     cols.sourceTime[p] = t;
     cols.t[p] = t;
     if (t > latest) cols.reject(p, 'event.time_range', 'time');
@@ -170,27 +167,23 @@ class EventRequest {
 
   // Identities
 
-  private hash(from: number): void {
+  private hash(): void {
     const { cols } = this;
     const keys = this.in.index.keysOf(cols.tenant);
-    for (let p = from; p < cols.count; p++)
+    for (let p = 0; p < cols.count; p++)
       if (cols.take[p] === 1) hashEvent(keys, cols, p * Range.width, cols.identity, p * 4);
   }
 
   /** In one turn: group, receipts, claims, rows. Nothing here may wait. */
-  private join(taken: Taken, answers: SegmentAnswers, series: readonly Series[]): Promise<BatchOutcome> {
+  private join(taken: Taken, answers: SegmentAnswers): Promise<BatchOutcome> {
     const { cols } = this;
-    let group: Group;
-    try {
-      group = this.in.committer.enter(cols.count - cols.faults.length, this.size);
-    } catch (error) {
-      taken.done();
-      throw error;
-    }
-    group.take(taken, cols.count);
-    cols.firstReceipt = taken.first;
-    this.claim(group, answers);
-    this.write(group, series);
+    const group = enter(this.in.committer, taken, cols.count - cols.faults.length, cols.count, this.size);
+    fill(group, () => {
+      cols.firstReceipt = taken.first;
+      this.claim(group, answers);
+      writeColumns(group.writer, cols);
+      this.writeReadings(group, 0);
+    });
     return this.answer(group, taken.first);
   }
 
@@ -215,17 +208,12 @@ class EventRequest {
       }
       take[p] = 0;
       if (known === Known.same || known === Known.pendingSame) this.duplicates.push(p);
-      else this.suspects.push({ position: p });
+      else this.suspects.push(p);
     }
   }
 
-  private write(group: Group, series: readonly Series[]): void {
-    writeColumns(group.writer, this.cols);
-    this.writeReadings(group, series, 0);
-  }
-
-  private writeReadings(group: Group, series: readonly Series[], sentAt: Instant): void {
-    const { cols, ctx } = this;
+  private writeReadings(group: Group, sentAt: Instant): void {
+    const { cols, ctx, series } = this;
     this.readings.forEach((reading, i) => {
       const { position, value, epoch, start, inexact } = reading;
       const own = series[i];
@@ -252,9 +240,10 @@ class EventRequest {
     });
   }
 
-  /** Series of the readings that events bring, one each, in order. */
-  private async seriesOfReadings(): Promise<Series[]> {
-    if (this.readings.length === 0) return [];
+  /** Looks up the series of the readings that events bring, one each, in order. */
+  private async findSeries(): Promise<void> {
+    this.readings = this.readings.filter(({ position }) => this.cols.take[position] === 1);
+    if (this.readings.length === 0) return;
     const wanted: Wanted[] = this.readings.map(({ key, epoch, epochText }) => ({
       key,
       epoch,
@@ -264,7 +253,8 @@ class EventRequest {
       period: 0,
       layer: '',
     }));
-    return this.in.desk.known(wanted) ?? (await this.in.desk.register(wanted, this.in.receipts.frontier() + 1));
+    const { desk, receipts } = this.in;
+    this.series = desk.known(wanted) ?? (await desk.register(wanted, receipts.frontier() + 1));
   }
 
   // Answers
@@ -274,45 +264,71 @@ class EventRequest {
     for (const p of this.duplicates) outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
     // Also a request that only repeats waits: what it repeats may be in this group or in one before it.
     await group.settled;
-    for (const { position } of this.suspects) await this.examine(position);
-    return outcome.result(firstReceipt);
+    if (this.suspects.length > 0) await this.examine();
+    return outcome.result(cols.count, cols.faults, firstReceipt);
   }
 
   /** Same id, other content hash: a repetition written differently, a conflict, or two ids that meet in one hash. */
-  private async examine(p: number): Promise<void> {
-    const { cols, outcome } = this;
-    const event = eventAt(cols, p);
-    const stored = await this.in.usage.findEvent(event.tenant, event.source, event.id);
-    const first = stored.reduce<StoredEvent | null>((a, b) => (a === null || b.receipt < a.receipt ? b : a), null);
-    if (first === null) return this.acceptAnyway(event, p);
-    if (sameContent(first, event)) {
-      outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
-      return;
+  private async examine(): Promise<void> {
+    const { cols, outcome, suspects, in: intake } = this;
+    const events = suspects.map((p) => eventAt(cols, p));
+    const stored = await this.storedAs(events);
+    const conflicts: Omit<SetAside, 'id'>[] = [];
+    for (const [i, event] of events.entries()) {
+      const p = suspects[i] as number;
+      const first = (stored[i] ?? []).reduce<StoredEvent | null>(
+        (a, b) => (a === null || b.receipt < a.receipt ? b : a),
+        null,
+      );
+      if (first === null) await this.acceptAnyway(p);
+      else if (sameContent(first, event)) outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
+      else {
+        conflicts.push(conflictItem(event, first, this.now));
+        outcome.add(p, 'conflict', 'event.conflict', cols.pointer(p, ''));
+      }
     }
-    await this.in.control.addSetAside([conflictItem(event, first, this.now)]);
-    outcome.add(p, 'conflict', 'event.conflict', cols.pointer(p, ''));
+    if (conflicts.length > 0) await intake.control.addSetAside(conflicts);
+  }
+
+  private async storedAs(events: readonly StoredEvent[]): Promise<StoredEvent[][]> {
+    const { usage } = this.in;
+    const { identity } = this.cols;
+    if (usage.findEvents !== undefined)
+      return usage.findEvents(
+        events.map(({ tenant, source, id }, i) => {
+          const at = (this.suspects[i] as number) * 4;
+          return { tenant, source, id, idHi: identity[at] as number, idLo: identity[at + 1] as number };
+        }),
+      );
+    const found: StoredEvent[][] = [];
+    for (const { tenant, source, id } of events) found.push(await usage.findEvent(tenant, source, id));
+    return found;
   }
 
   /** Nothing is stored under this id: another id has the same hash. Written by itself, with a receipt of now. */
-  private async acceptAnyway(event: StoredEvent, p: number): Promise<void> {
+  private async acceptAnyway(p: number): Promise<void> {
     const { cols } = this;
-    let taken = this.in.receipts.takeNow(1);
-    while (taken === undefined) {
-      await this.moreReceipts(1);
-      taken = this.in.receipts.takeNow(1);
-    }
-    let group: Group;
-    try {
-      group = this.in.committer.enter(1, 0);
-    } catch (error) {
-      taken.done();
-      throw error;
-    }
-    group.take(taken, 1);
-    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
-    group.claims.push(this.in.index.claim(idHi, idLo, contentHi, contentLo, group.number));
-    group.writer.event({ ...event, receipt: taken.first }, { idHi, idLo, contentHi, contentLo });
+    const taken = await this.takeNumbers(1);
+    const group = enter(this.in.committer, taken, 1, 1, 0);
+    fill(group, () => {
+      const [hi = 0, lo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
+      group.claims.push(this.in.index.claim(hi, lo, contentHi, contentLo, group.number));
+      cols.take.fill(0);
+      cols.take[p] = 1;
+      cols.firstReceipt = taken.first - p;
+      writeColumns(group.writer, cols);
+      this.writeReadings(group, 0);
+    });
     await group.settled;
+  }
+
+  /** Must be followed by what uses them in the same turn: order of receipts is order of arrival. */
+  private async takeNumbers(count: number): Promise<Taken> {
+    for (;;) {
+      const taken = this.in.receipts.takeNow(count);
+      if (taken !== undefined) return taken;
+      await this.moreReceipts(count);
+    }
   }
 
   // Numbered batches
@@ -326,26 +342,28 @@ class EventRequest {
     const source = this.onlySource();
     const complete = instantOr(ctx.completeThrough, 'completeThrough');
     const sentAt = instantOr(ctx.sentAt, 'sentAt');
-    const series = await this.seriesOfReadings();
-    this.hash(0);
+    this.needTimes();
+    await this.findSeries();
+    this.hash();
     const mark = this.in.marks.of(cols.tenant, source, run);
-    let taken = this.in.receipts.takeNow(cols.count + 1);
-    while (taken === undefined) {
-      await this.moreReceipts(cols.count + 1);
-      taken = this.in.receipts.takeNow(cols.count + 1);
-    }
-    const group = this.enterNumbered(taken, mark, sequence);
-    this.writeReadings(group, series, sentAt);
-    group.writer.declaration({
-      tenant: cols.tenant,
-      source,
-      run,
-      firstSequence: sequence,
-      lastSequence: sequence + cols.count - 1,
-      completeThrough: Math.min(complete, this.now),
-      sentAt,
-      receivedAt: this.now,
-      receipt: taken.first + cols.count,
+    const taken = await this.takeNumbers(cols.count + 1);
+    const group = enter(this.in.committer, taken, cols.count - cols.faults.length + 1, cols.count + 1, this.size);
+    fill(group, () => {
+      cols.firstReceipt = taken.first;
+      this.dropRepeated(mark, sequence);
+      writeColumns(group.writer, cols);
+      this.writeReadings(group, sentAt);
+      group.writer.declaration({
+        tenant: cols.tenant,
+        source,
+        run,
+        firstSequence: sequence,
+        lastSequence: sequence + cols.count - 1,
+        completeThrough: Math.min(complete, this.now),
+        sentAt,
+        receivedAt: this.now,
+        receipt: taken.first + cols.count,
+      });
     });
     const repeated = this.duplicates.length > 0 ? mark.settled : group.settled;
     if (cols.count > 0) group.claimSequence(mark, sequence + cols.count - 1);
@@ -353,24 +371,21 @@ class EventRequest {
     return this.answer(group, cols.count === 0 ? 0 : taken.first);
   }
 
-  private enterNumbered(taken: Taken, mark: Mark, sequence: number): Group {
+  private dropRepeated(mark: Mark, sequence: number): void {
     const { cols } = this;
-    let group: Group;
-    try {
-      group = this.in.committer.enter(Math.max(1, cols.count - cols.faults.length), this.size);
-    } catch (error) {
-      taken.done();
-      throw error;
-    }
-    group.take(taken, cols.count + 1);
-    cols.firstReceipt = taken.first;
     for (let p = 0; p < cols.count; p++) {
       if (cols.take[p] === 0 || sequence + p > mark.claimed) continue;
       cols.take[p] = 0;
       this.duplicates.push(p);
     }
-    writeColumns(group.writer, cols);
-    return group;
+  }
+
+  /** Numbered events are not looked up, so a repetition after a torn commit must meet the first one's key: time and all. */
+  private needTimes(): void {
+    const { cols } = this;
+    for (let p = 0; p < cols.count; p++)
+      if (this.untimed.has(p))
+        cols.reject(p, 'event.missing_attribute', 'time', 'time is missing: events of a numbered batch need one.');
   }
 
   private onlySource(): string {
@@ -389,6 +404,28 @@ class EventRequest {
     if (source === '') throw new Problem('request.invalid', 'A numbered batch without events must name its source.');
     if (!ctx.mayspeak(source)) throw new Problem('auth.source');
     return source;
+  }
+}
+
+/** Joins the open group with numbers just taken; they are given back when it cannot be joined. */
+export function enter(committer: Committer, taken: Taken, facts: number, numbers: number, bytes: number): Group {
+  try {
+    const group = committer.enter(facts, bytes);
+    group.take(taken, numbers);
+    return group;
+  } catch (error) {
+    taken.done();
+    throw error;
+  }
+}
+
+/** Fills the group in one piece. A claim without its row would lose an event for good, so an error gives the group back. */
+export function fill(group: Group, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    group.broken = error;
+    throw error;
   }
 }
 
@@ -453,7 +490,10 @@ const eventAt = (cols: EventColumns, p: number): StoredEvent => ({
 
 /** Stores without a byte path get the events as objects: the model store of the tests. */
 function writeColumns(writer: FactWriter, cols: EventColumns): void {
-  if (writer.rawEvents !== undefined) return writer.rawEvents(cols);
+  if (writer.rawEvents !== undefined) {
+    writer.rawEvents(cols);
+    return;
+  }
   for (let p = 0; p < cols.count; p++) {
     if (cols.take[p] === 0) continue;
     const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
@@ -464,8 +504,6 @@ function writeColumns(writer: FactWriter, cols: EventColumns): void {
 /** The event as it came, so that it can be released later; its identity names the content, so a repetition adds nothing. */
 function conflictItem(event: StoredEvent, first: StoredEvent, now: Instant): Omit<SetAside, 'id'> {
   const { tenant, source, id, type, subject, t, data } = event;
-  const head = JSON.stringify({ specversion: '1.0', id, source, type, ...(subject === '' ? {} : { subject }), time: t });
-  const content = data === '' ? head : `${head.slice(0, -1)},"data":${data}}`;
   return {
     identity: JSON.stringify(['event.conflict', tenant, source, id, type, subject, data]),
     tenant,
@@ -473,20 +511,10 @@ function conflictItem(event: StoredEvent, first: StoredEvent, now: Instant): Omi
     code: 'event.conflict',
     reason: `An event with this id and other content was accepted before, with receipt ${first.receipt}.`,
     series: null,
-    receipt: first.receipt,
+    receipt: null,
     at: t,
-    content,
+    content: JSON.stringify({ source, id, type, subject, t, data }),
     state: 'open',
     recordedAt: now,
   };
 }
-
-/** True when the JSON can be read the way the job reads it. */
-export const readable = (text: string): boolean => {
-  try {
-    readJson(text);
-    return true;
-  } catch {
-    return false;
-  }
-};

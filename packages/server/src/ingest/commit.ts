@@ -53,6 +53,8 @@ export class Group {
   last = 0;
   events = 0;
   bytes = 0;
+  /** Something went wrong while it was filled: it is given back instead of written. */
+  broken: unknown = null;
 
   constructor(number: number, writer: FactWriter, table: IdentityTable) {
     this.number = number;
@@ -125,8 +127,7 @@ export class Committer {
     this.check();
     const { limits, index } = this.parts;
     // The queue of an idle server takes a request of any allowed size.
-    const full =
-      this.queuedEvents + events > limits.queueEvents || this.queuedBytes + bytes > limits.queueBytes;
+    const full = this.queuedEvents + events > limits.queueEvents || this.queuedBytes + bytes > limits.queueBytes;
     if (full && this.queuedEvents > 0)
       throw new Problem('ingest.queue_full', undefined, { retryAfterSeconds: RETRY_SECONDS });
     let group = this.waiting.at(-1);
@@ -174,6 +175,7 @@ export class Committer {
     const { clock, index } = this.parts;
     const began = clock.elapsed();
     try {
+      if (group.broken !== null) throw group.broken;
       if (group.writer.size > 0) await group.writer.commit();
     } catch (error) {
       await this.fail(group, error);
@@ -234,7 +236,10 @@ export class Committer {
   private giveBack(group: Group): void {
     this.parts.restore(group.before);
     this.parts.index.unclaim(group.table, group.claims);
-    for (const mark of group.marks.keys()) mark.claimed = mark.committed;
+    for (const mark of group.marks.keys()) {
+      mark.claimed = mark.committed;
+      mark.settled = Promise.resolve();
+    }
   }
 
   /** Identities of the failed group's events that are on disk after all; asked for until the store answers. */

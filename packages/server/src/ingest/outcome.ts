@@ -2,32 +2,24 @@
 import { type BatchOutcome, type ItemOutcome, type OutcomeCode, outcomeCodes } from '@tollgate/event';
 
 export class Tally {
-  readonly items: ItemOutcome[];
-  private readonly count: number;
-
-  /** `faults`: the rejected ones; they are copied. */
-  constructor(count: number, faults: readonly ItemOutcome[]) {
-    this.count = count;
-    this.items = [...faults];
-  }
+  private readonly items: ItemOutcome[] = [];
 
   add(position: number, outcome: 'duplicate' | 'conflict', code: OutcomeCode, pointer: string): void {
     this.items.push({ position, outcome, code, pointer, message: outcomeCodes[code] });
   }
-  reject(position: number, code: OutcomeCode, pointer: string, message: string = outcomeCodes[code]): void {
-    this.items.push({ position, outcome: 'rejected', code, pointer, message });
-  }
 
-  result(firstReceipt: number): BatchOutcome {
+  /** `firstReceipt` 0: none was taken. */
+  result(count: number, faults: readonly ItemOutcome[], firstReceipt: number): BatchOutcome {
+    const items = [...faults, ...this.items].sort((a, b) => a.position - b.position);
     const counts = { duplicate: 0, conflict: 0, rejected: 0 };
-    for (const { outcome } of this.items) counts[outcome]++;
+    for (const { outcome } of items) counts[outcome]++;
     return {
-      accepted: this.count - this.items.length,
+      accepted: count - items.length,
       duplicates: counts.duplicate,
       conflicts: counts.conflict,
       rejected: counts.rejected,
-      items: this.items.sort((a, b) => a.position - b.position),
-      receipts: firstReceipt === 0 ? null : { first: firstReceipt, last: firstReceipt + this.count - 1 },
+      items,
+      receipts: firstReceipt === 0 ? null : { first: firstReceipt, last: firstReceipt + count - 1 },
     };
   }
 }

@@ -7,7 +7,8 @@ import type { ControlBody, ControlFact } from '../domain/control-fact.ts';
 import type { Clock } from '../domain/environment.ts';
 import type { Receipt } from '../domain/fact.ts';
 import type { ControlStore } from './control-store.ts';
-import type { Receipts } from './receipts.ts';
+import { StoreError } from './errors.ts';
+import type { Receipts, Taken } from './receipts.ts';
 
 const PAGE = 50_000;
 
@@ -47,14 +48,35 @@ export class ControlLog {
 
   private async write(bodies: readonly ControlBody[], who: Author): Promise<ControlFact[]> {
     const taken = await this.receipts.take(bodies.length);
+    const recordedAt = this.clock.now();
+    const facts = bodies.map((body, i) => ({ receipt: taken.first + i, ...who, recordedAt, body }));
     try {
-      const recordedAt = this.clock.now();
-      const facts = bodies.map((body, i) => ({ receipt: taken.first + i, ...who, recordedAt, body }));
       await this.control.appendFacts(facts);
-      for (const fact of facts) this.book.apply(fact);
-      return facts;
-    } finally {
-      taken.done();
+    } catch (error) {
+      // The commit may have happened although its answer was lost. Until that is settled the frontier waits: a fact
+      // must not turn up below a frontier that a run has already taken.
+      if (error instanceof StoreError && error.transient) void this.settle(facts, taken);
+      else taken.done();
+      throw error;
+    }
+    for (const fact of facts) this.book.apply(fact);
+    taken.done();
+    return facts;
+  }
+
+  /** Looks whether the facts were stored after all, until the store answers. */
+  private async settle(facts: readonly ControlFact[], taken: Taken): Promise<void> {
+    for (let wait = 100; ; wait = Math.min(wait * 2, 5000)) {
+      await this.clock.sleep(wait);
+      try {
+        const first = facts[0]?.receipt ?? 0;
+        const stored = await this.control.facts(first - 1, facts.length, { upTo: first + facts.length - 1 });
+        for (const fact of stored) this.book.apply(fact);
+        taken.done();
+        return;
+      } catch {
+        // Not reachable yet.
+      }
     }
   }
 

@@ -177,6 +177,9 @@ export interface UsageStore {
   /** Finds a reading or event by receipt (explain, void). */
   findReceipt(receipt: Receipt): Promise<{ reading: SeriesReading } | { event: StoredEvent } | null>;
 
+  /** The earliest instant any fact speaks of (times, and starts that counters declare); null when there is none. */
+  extent(frontier: Receipt): Promise<Instant | null>;
+
   /** Windows of [span.from, closedTo) that readings with after < receipt <= frontier may have changed, silent tails included. */
   touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]>;
   /** Closes the span's windows for all normal series in SQL, writes their records at version `frontier`, reports the others. */
@@ -200,6 +203,13 @@ export interface UsageStore {
   /** Events in (t, receipt) order, first receipt of each identity and time only. */
   events(query: EventQuery): AsyncIterable<StoredEvent>;
   findEvent(tenant: string, source: string, id: string): Promise<StoredEvent[]>;
+  /**
+   * As findEvent for many at once, in one pass, by the hash they were stored with: a storm of repetitions written
+   * differently asks for thousands. One list per wanted event, in order. A store without it gets findEvent for each.
+   */
+  findEvents?(
+    wanted: readonly { tenant: string; source: string; id: string; idHi: number; idLo: number }[],
+  ): Promise<StoredEvent[][]>;
   touchedEvents(
     types: readonly string[],
     before: Instant,

@@ -118,7 +118,7 @@ test('an owner change in the middle of a window cuts it, and usage before it sta
   await world.usage.job.run();
   const rows = await world.rows({ from: T0, to: T0 + 60 * MINUTE });
   assert.deepEqual(
-    rows.map((r) => [r.group['account'], r.quantity]),
+    rows.map((r) => [r.group.account, r.quantity]),
     [
       ['a', '1200'],
       ['b', '2400'],

@@ -235,12 +235,19 @@ export class Job {
     lease: Lease,
   ): Promise<void> {
     const { control, clock } = this.deps;
-    const rows = await arrangeSpans(control, stream, group, closable, closable, lease, clock.now());
+    const begin = () => this.origin(view);
+    const rows = await arrangeSpans(control, stream, group, closable, begin, lease, clock.now());
     const started = clock.elapsed();
     for (const row of rows) {
       const rewritten = await this.runSpan(row, view, closable, group, started);
       if (!rewritten) return;
     }
+  }
+
+  /** Where the first span of a group begins: at the earliest fact there is. */
+  private async origin(view: View): Promise<{ origin: Instant; frontier: Receipt }> {
+    const first = await this.deps.usage.extent(view.frontier);
+    return { origin: first === null ? Number.MAX_SAFE_INTEGER : windowStart(first), frontier: view.frontier };
   }
 
   /** Rewrites and closes one span; false when the lease was lost, or when new windows should have their turn first. */

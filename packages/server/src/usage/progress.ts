@@ -2,6 +2,7 @@
  * What the job has closed, as spans. A group's stream normally has one live span. After an outage the live span is split
  * off near the present, so that new windows are closed in time while the backlog is worked off behind them.
  */
+import type { Receipt } from '../domain/fact.ts';
 import { type Instant, WINDOW_MS } from '../domain/window.ts';
 import type { ControlStore, Lease, Progress } from '../store/control-store.ts';
 
@@ -28,15 +29,25 @@ export async function arrangeSpans(
   stream: Progress['stream'],
   group: number,
   closable: Instant,
-  origin: Instant,
+  begin: () => Promise<{ origin: Instant; frontier: Receipt }>,
   lease: Lease,
   now: Instant,
 ): Promise<Progress[]> {
   const rows = await spansOf(control, stream, group);
   const live = rows[0];
   if (live === undefined) {
-    const first = { stream, group, from: 0, closedTo: origin, to: null, frontier: 0 };
-    return [await control.createProgress(first)];
+    // Nothing lies before the origin as of this frontier; what comes later and reaches further back is late, like any other.
+    const { origin, frontier } = await begin();
+    return [
+      await control.createProgress({
+        stream,
+        group,
+        from: 0,
+        closedTo: Math.min(origin, closable),
+        to: null,
+        frontier,
+      }),
+    ];
   }
   const merged = await mergeCaughtUp(control, rows, lease, now);
   if (merged) return spansOf(control, stream, group);

@@ -68,12 +68,7 @@ function halve(span: Span): [Span, Span] | null {
 
 const inRange = (span: Span): string => `series BETWEEN ${num(span.firstSeries)} AND ${num(span.lastSeries)}`;
 
-async function closeSpan(
-  held: HeldLane,
-  span: Span,
-  frontier: Receipt,
-  forced: readonly number[],
-): Promise<FastClose> {
+async function closeSpan(held: HeldLane, span: Span, frontier: Receipt, forced: readonly number[]): Promise<FastClose> {
   const which = forced.length === 0 ? inRange(span) : `${inRange(span)} AND series NOT IN ${setOf(forced, 'UInt32')}`;
   try {
     await held.execute(`INSERT INTO ${STAGING} ${normalSeries(span, frontier, which)}`);
@@ -128,7 +123,9 @@ export async function computeCounters(
 ): Promise<{ records: CounterRecord[]; odd: number[] }> {
   const records: CounterRecord[] = [];
   const odd: number[] = [];
-  const asked = [...new Set(series)].filter((id) => id >= span.firstSeries && id <= span.lastSeries).sort((a, b) => a - b);
+  const asked = [...new Set(series)]
+    .filter((id) => id >= span.firstSeries && id <= span.lastSeries)
+    .sort((a, b) => a - b);
   if (asked.length === 0) return { records, odd };
   const seen = new Set<number>();
   const rows = await lane.rows(`${normalSeries(span, frontier, seriesIn(asked))} ORDER BY series`);
@@ -174,12 +171,7 @@ const DOUBTFUL_STAMPS = 1 | 64;
  * themselves; the last one, where the first sure reading at or after the span's end is new; the first one, where the last
  * reading before the span's start is. How far a segment reaches from there is the caller's to follow.
  */
-export async function touchedCounters(
-  lane: Lane,
-  span: Span,
-  after: Receipt,
-  frontier: Receipt,
-): Promise<Touched[]> {
+export async function touchedCounters(lane: Lane, span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]> {
   if (span.from >= span.to || after >= frontier) return [];
   const fresh = `${inRange(span)} AND receipt > ${num(after)} AND receipt <= ${num(frontier)}`;
   const out: Touched[] = [];
@@ -201,13 +193,7 @@ export async function touchedCounters(
 }
 
 /** Series whose first sure reading at or after the span's end is new: it gives the silence before it an end. */
-async function freshTails(
-  lane: Lane,
-  span: Span,
-  fresh: string,
-  after: Receipt,
-  frontier: Receipt,
-): Promise<number[]> {
+async function freshTails(lane: Lane, span: Span, fresh: string, after: Receipt, frontier: Receipt): Promise<number[]> {
   const near = span.to + 2 * WINDOW_MS;
   const sure = `bitAnd(stamps, ${num(DOUBTFUL_STAMPS)}) = 0`;
   const close = `${inRange(span)} AND bucket >= ${dateTime(span.to)} AND bucket < ${dateTime(near)} AND receipt <= ${num(frontier)}`;

@@ -44,7 +44,9 @@ export class Lane {
       max_execution_time: limits.seconds,
       max_threads: limits.threads,
     };
-    const list = Object.entries(settings).map(([name, value]) => `${name} = ${typeof value === 'string' ? `'${value}'` : value}`);
+    const list = Object.entries(settings).map(
+      ([name, value]) => `${name} = ${typeof value === 'string' ? `'${value}'` : value}`,
+    );
     this.session.query(`SET ${list.join(', ')}`);
   }
 

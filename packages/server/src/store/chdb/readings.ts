@@ -1,5 +1,5 @@
 /** Reading readings back. */
-import type { Receipt, SeriesReading } from '../../domain/fact.ts';
+import { type Receipt, type SeriesReading, Stamp } from '../../domain/fact.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
@@ -65,11 +65,14 @@ export async function nearest(
     while (rows.more) out.set(rows.u32(), rows.u64());
   };
   take(
-    await lane.rows(`SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series`),
+    await lane.rows(
+      `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series`,
+    ),
   );
   let open = series.filter((id) => !out.has(id));
   if (open.length === 0) return out;
-  const beyond = side === 'before' ? `toDate(bucket) < toDate(${dateTime(day)})` : `toDate(bucket) > toDate(${dateTime(day)})`;
+  const beyond =
+    side === 'before' ? `toDate(bucket) < toDate(${dateTime(day)})` : `toDate(bucket) > toDate(${dateTime(day)})`;
   const buckets = await lane.rows(
     `SELECT series, toUnixTimestamp(${extreme}(bucket)) FROM reading WHERE ${seriesIn(open)} AND ${beyond} GROUP BY series`,
   );
@@ -92,7 +95,9 @@ export async function nearest(
   if (open.length === 0) return out;
   const far = side === 'before' ? `t < ${num(t)}` : `t >= ${num(t)}`;
   take(
-    await lane.rows(`SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${far} AND ${visible} GROUP BY series`),
+    await lane.rows(
+      `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${far} AND ${visible} GROUP BY series`,
+    ),
   );
   return out;
 }
@@ -105,8 +110,12 @@ export interface LastReading {
 }
 
 const SPARSE = 2_000;
+const NOT_FAST = `bitAnd(stamps, ${num(Stamp.fast)}) = 0`;
 
-/** The last reading of every series by time; of several at one time, the one accepted first. */
+/**
+ * The last reading of every series by time; of several at one time, the one accepted first. Readings above line speed do
+ * not count: none is compared with them.
+ */
 export async function lastReadings(lane: Lane): Promise<Map<number, LastReading>> {
   const extents = await lane.rows('SELECT series, toUnixTimestamp(max(bucket)) FROM reading GROUP BY series');
   const latest = new Map<number, number>();
@@ -120,17 +129,31 @@ export async function lastReadings(lane: Lane): Promise<Map<number, LastReading>
     else list.push(series);
   }
   const out = new Map<number, LastReading>();
-  for (const [buckets, series] of shares(byBucket)) {
-    const rows = await lane.rows(
-      `SELECT series, toUnixTimestamp(bucket), argMax((t, value, epoch, receipt), (t, vers)) FROM reading
-       WHERE ${bucketIn(buckets)} ${series === null ? '' : `AND ${seriesIn(series)}`} GROUP BY series, bucket`,
-    );
+  const take = (rows: RowReader): void => {
     while (rows.more) {
       const id = rows.u32();
       const bucket = rows.u32();
       const reading = { t: rows.u64(), value: rows.big64(), epoch: rows.u64(), receipt: rows.u64() };
-      if (latest.get(id) === bucket) out.set(id, reading);
+      if (bucket === 0 || latest.get(id) === bucket) out.set(id, reading);
     }
+  };
+  const columns = 'argMax((t, value, epoch, receipt), (t, vers))';
+  for (const [buckets, series] of shares(byBucket)) {
+    const which = series === null ? '' : ` AND ${seriesIn(series)}`;
+    take(
+      await lane.rows(
+        `SELECT series, toUnixTimestamp(bucket), ${columns} FROM reading
+         WHERE ${bucketIn(buckets)}${which} AND ${NOT_FAST} GROUP BY series, bucket`,
+      ),
+    );
+  }
+  const rest = [...latest.keys()].filter((id) => !out.has(id));
+  if (rest.length > 0) {
+    take(
+      await lane.rows(
+        `SELECT series, toUInt32(0), ${columns} FROM reading WHERE ${seriesIn(rest)} AND ${NOT_FAST} GROUP BY series`,
+      ),
+    );
   }
   return out;
 }
@@ -159,4 +182,3 @@ export async function readingByReceipt(lane: Lane, receipt: Receipt): Promise<Se
   const rows = await lane.rows(`SELECT ${COLUMNS} FROM reading WHERE receipt = ${num(receipt)} LIMIT 1`);
   return rows.more ? readingOf(rows) : null;
 }
-

@@ -224,12 +224,16 @@ export async function sumCounters(
   return out;
 }
 
-export async function sumTallies(lane: Lane, series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]> {
+export async function sumTallies(
+  lane: Lane,
+  series: readonly number[],
+  edges: readonly Instant[],
+): Promise<TallySum[]> {
   const by = intervals(edges);
   if (by === null || series.length === 0) return [];
   const rows = await lane.rows(
     `SELECT series, ${by.edge} AS edge, sum(total), sum(amount), min(least), max(most),
-       argMaxIf(latest, (w, part), isNotNull(latest)), argMaxIf(latest_at, (w, part), isNotNull(latest)),
+       argMaxIf(latest, (latest_at, w, part), isNotNull(latest)), maxIf(latest_at, isNotNull(latest)),
        groupBitOr(flags), max(state), count(), max(s)
      FROM tally FINAL WHERE ${seriesIn(series)} AND ${by.span} AND void = 0
      GROUP BY series, edge ORDER BY series, edge`,

@@ -50,7 +50,8 @@ export function refusal(error: unknown): Error {
 }
 
 function numberOf(error: unknown, message: string): number {
-  const own = typeof error === 'object' && error !== null ? (error as { clickhouseCode?: unknown }).clickhouseCode : null;
+  const own =
+    typeof error === 'object' && error !== null ? (error as { clickhouseCode?: unknown }).clickhouseCode : null;
   if (typeof own === 'number') return own;
   const said = /Code: (\d+)\./.exec(message);
   return said === null ? (codeOf(error) === 'ENOSPC' ? NOT_ENOUGH_SPACE : 0) : Number(said[1]);

@@ -32,7 +32,6 @@ for (const [byte, letter] of [
   ESCAPES[byte] = letter.charCodeAt(0);
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must be escaped
 const SPECIAL = /[\0\b\t\n\f\r\\]/;
 const SHORT_TEXT = 48;
 const EIGHT_DIGITS = 100_000_000;

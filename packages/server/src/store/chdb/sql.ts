@@ -5,7 +5,8 @@ import { StoreError } from '../errors.ts';
 const DATETIME_MAX = 2 ** 32 - 1;
 
 export function num(n: number): string {
-  if (!Number.isSafeInteger(n)) throw new StoreError('store.misuse', `${n} is not a whole number a statement can take.`);
+  if (!Number.isSafeInteger(n))
+    throw new StoreError('store.misuse', `${n} is not a whole number a statement can take.`);
   return String(n);
 }
 
@@ -34,7 +35,8 @@ export const setOf = (numbers: readonly number[], type: 'UInt32' | 'UInt64'): st
 export const seriesIn = (series: readonly number[]): string => {
   const [first] = series;
   const last = series.at(-1);
-  if (first !== undefined && last !== undefined && isRun(series)) return `series BETWEEN ${num(first)} AND ${num(last)}`;
+  if (first !== undefined && last !== undefined && isRun(series))
+    return `series BETWEEN ${num(first)} AND ${num(last)}`;
   return `series IN ${setOf(series, 'UInt32')}`;
 };
 

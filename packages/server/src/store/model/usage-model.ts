@@ -15,6 +15,7 @@ import type {
   FastClose,
   IdentityHash,
   IdentityRow,
+  RawEvents,
   Span,
   TallyClose,
   TallyRow,
@@ -22,6 +23,7 @@ import type {
   Touched,
   UsageStore,
 } from '../usage-store.ts';
+import { Range } from '../usage-store.ts';
 
 interface Kept<T> {
   record: T;
@@ -70,8 +72,9 @@ export class UsageModel implements UsageStore {
   writer(): FactWriter {
     const batch: Batch = { events: [], readings: [], declarations: [] };
     return {
-      event: (event, identity) => void batch.events.push({ ...event, identity: { ...identity } }),
-      reading: (reading) => void batch.readings.push({ ...reading }),
+      event: (event, identity) => void batch.events.push({ ...held(event), identity: { ...identity } }),
+      rawEvents: (raw) => void batch.events.push(...eventsFrom(raw)),
+      reading: (reading) => void batch.readings.push({ ...held(reading) }),
       declaration: (declaration) => void batch.declarations.push({ ...declaration }),
       get size() {
         return batch.events.length + batch.readings.length + batch.declarations.length;
@@ -152,8 +155,8 @@ export class UsageModel implements UsageStore {
     for (const [id, list] of this.state.readings) {
       for (const r of list.values()) {
         const last = out.get(id);
-        if ((r.stamps & Stamp.end) !== 0) continue;
-        if (last === undefined || r.t > last.t || (r.t === last.t && r.receipt > last.receipt)) out.set(id, r);
+        if ((r.stamps & Stamp.fast) !== 0) continue;
+        if (last === undefined || r.t > last.t || (r.t === last.t && r.receipt < last.receipt)) out.set(id, r);
       }
     }
     return out;
@@ -167,6 +170,22 @@ export class UsageModel implements UsageStore {
     return null;
   }
 
+  async extent(frontier: Receipt): Promise<Instant | null> {
+    let first: Instant | null = null;
+    const see = (t: Instant): void => {
+      if (first === null || t < first) first = t;
+    };
+    for (const list of this.state.readings.values()) {
+      for (const r of list.values()) {
+        if (r.receipt > frontier) continue;
+        see(r.t);
+        if (r.start > 0) see(r.start);
+      }
+    }
+    for (const event of this.state.events.values()) if (event.receipt <= frontier) see(event.t);
+    return first;
+  }
+
   async touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]> {
     const out: Touched[] = [];
     for (const id of this.seriesIn(span)) {
@@ -177,6 +196,8 @@ export class UsageModel implements UsageStore {
       }
       const tail = silentTail(all, span, after);
       if (tail !== null) out.push({ series: id, ...tail });
+      const head = freshHead(all, span, after);
+      if (head !== null) out.push({ series: id, ...head });
     }
     return out;
   }
@@ -203,6 +224,9 @@ export class UsageModel implements UsageStore {
   }
 
   async writeCounters(records: readonly CounterRecord[], frontier: Receipt): Promise<void> {
+    for (const { used } of records) {
+      if (used < 0n || used >= 1n << 64n) throw outOfRange(`${used} used`);
+    }
     for (const record of records) keepHighest(this.state.counters, { ...record }, frontier);
   }
 
@@ -298,6 +322,10 @@ export class UsageModel implements UsageStore {
   }
 
   async writeTallies(records: readonly TallyRecord[], frontier: Receipt): Promise<void> {
+    for (const { sum, min, max, latest } of records) {
+      for (const q of [min, max, latest]) if (q !== null && abs(q) >= 10n ** 38n) throw outOfRange(`${q}`);
+      if (abs(sum) >= 10n ** 76n) throw outOfRange(`a sum of ${sum}`);
+    }
     for (const record of records) keepHighest(this.state.tallies, { ...record }, frontier);
   }
 
@@ -367,10 +395,11 @@ export class UsageModel implements UsageStore {
     return [...out.values()];
   }
 
-  async *identities(after: Receipt): AsyncIterable<IdentityRow[]> {
-    const rows = [...this.state.events.values()].filter((e) => e.receipt > after);
+  async *identities(after: Receipt, receivedSince: Instant = 0): AsyncIterable<IdentityRow[]> {
+    const rows = [...this.state.events.values()].filter((e) => e.receipt > after && e.receivedAt >= receivedSince);
     rows.sort((a, b) => a.receipt - b.receipt);
-    if (rows.length > 0) yield rows.map(({ identity, t, receipt }) => ({ ...identity, t, receipt }));
+    if (rows.length > 0)
+      yield rows.map(({ identity, t, receipt, receivedAt }) => ({ ...identity, t, receipt, receivedAt }));
   }
 
   async exportParquet(): Promise<number> {
@@ -394,6 +423,43 @@ export class UsageModel implements UsageStore {
   }
 }
 
+const abs = (n: bigint): bigint => (n < 0n ? -n : n);
+const outOfRange = (what: string): StoreError =>
+  new StoreError('store.number_range', `The usage store has no column for ${what}.`);
+
+/** The engines' columns hold seconds in 32 bits. */
+function held<T extends { t: Instant }>(fact: T): T {
+  if (!(fact.t >= 0 && fact.t < 2 ** 32 * 1000)) throw outOfRange(`an instant of ${fact.t} ms`);
+  return fact;
+}
+
+function* eventsFrom(raw: RawEvents): Generator<StoredEvent & { identity: IdentityHash }> {
+  const { tenant, set, receivedAt, identity } = raw;
+  for (let p = 0; p < raw.count; p++) {
+    if (raw.take[p] !== 1) continue;
+    const text = (field: number): string => {
+      const at = p * Range.width + field;
+      return raw.bytes.toString('utf8', raw.ranges[at], raw.ranges[at + 1]);
+    };
+    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = identity.subarray(p * 4, p * 4 + 4);
+    yield held({
+      tenant,
+      source: text(Range.source),
+      id: text(Range.id),
+      type: text(Range.type),
+      subject: text(Range.subject),
+      t: raw.t[p] ?? 0,
+      sourceTime: raw.sourceTime[p] ?? 0,
+      receivedAt,
+      data: text(Range.data),
+      receipt: raw.firstReceipt + p,
+      stamps: raw.stamps[p] ?? 0,
+      set,
+      identity: { idHi, idLo, contentHi, contentLo },
+    });
+  }
+}
+
 const plain = ({ identity: _identity, ...event }: StoredEvent & { identity: IdentityHash }): StoredEvent => ({
   ...event,
 });
@@ -401,10 +467,19 @@ const inSpan = (span: Span, series: number): boolean => series >= span.firstSeri
 
 /** A series that was silent when the span was closed: its next reading, in whatever window, says what was used until then. */
 function silentTail(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
-  const next = all.filter((r) => r.t >= span.to).sort((a, b) => a.t - b.t || a.receipt - b.receipt)[0];
-  if (next === undefined || next.receipt <= after) return null;
+  const beyond = all.filter((r) => r.t >= span.to).sort((a, b) => a.t - b.t || a.receipt - b.receipt);
+  if (!beyond.some((r) => r.receipt > after)) return null;
+  // One stamped late or fast may be set aside, and then it was not the one that ended the silence.
+  const sure = beyond.find((r) => (r.stamps & (Stamp.late | Stamp.fast)) === 0);
+  if (sure !== undefined && sure.receipt <= after) return null;
   const last = all.reduce((t, r) => (r.t < span.to && r.t > t ? r.t : t), -1);
   return last < 0 ? { from: span.to - WINDOW_MS, to: span.to } : { from: windowStart(last), to: span.to };
+}
+
+/** The other way round: a new last reading before the span begins the segment that reaches into it. */
+function freshHead(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
+  const last = all.filter((r) => r.t < span.from).sort((a, b) => b.t - a.t || a.receipt - b.receipt)[0];
+  return last !== undefined && last.receipt > after ? { from: span.from, to: span.from + WINDOW_MS } : null;
 }
 
 function keepHighest<T extends { series: number; window: Instant; part: number }>(

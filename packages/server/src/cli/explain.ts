@@ -1,0 +1,99 @@
+/** tollgate explain: from a record to the readings that made it. */
+import type { Command } from 'commander';
+import { connect } from './connect.ts';
+import { type Io, json } from './io.ts';
+import { grouped, unitText } from './quantity.ts';
+import { plain, table } from './table.ts';
+
+interface Explained {
+  kind: 'counter' | 'event';
+  series?: { id: number; source: string; resource: string; meter: string };
+  owner?: string | null;
+  meter?: { key: string; unit: string } | null;
+  records?: {
+    window: string;
+    to: string;
+    quantity: string;
+    readings: number;
+    state: string;
+    flags: string[];
+    frontier: number | null;
+    run: { id: number; startedAt: string } | null;
+    confirmed: boolean;
+  }[];
+  readings?: {
+    receipt: number;
+    t: string;
+    value: string;
+    epoch: string;
+    case: number;
+    outcome: string;
+    amount: string | null;
+    against: number | null;
+  }[];
+  event?: Record<string, unknown>;
+  voided?: boolean;
+  counted?: { meter: string; record: string | null }[];
+}
+
+const showCounter = (io: Io, e: Explained): void => {
+  const unit = unitText(e.meter?.unit ?? '');
+  io.out(
+    `${plain(e.series?.meter ?? '')} of ${plain(e.series?.resource ?? '')}, reported by ${plain(e.series?.source ?? '')}\n`,
+  );
+  io.out(`belongs to ${plain(e.owner ?? 'nobody')}\n\nRecords\n`);
+  io.out(
+    table(e.records ?? [], [
+      { title: 'from', cell: (r) => r.window },
+      { title: 'to', cell: (r) => r.to },
+      { title: 'quantity', cell: (r) => `${grouped(r.quantity)} ${unit}`.trim(), right: true },
+      { title: 'readings', cell: (r) => String(r.readings), right: true },
+      { title: 'state', cell: (r) => r.state },
+      { title: 'flags', cell: (r) => r.flags.join(' ') },
+      {
+        title: 'run',
+        cell: (r) => (r.frontier === null ? 'window still open' : r.run === null ? '' : String(r.run.id)),
+      },
+      {
+        title: 'facts give',
+        cell: (r) => (r.frontier === null ? '' : r.confirmed ? 'the same' : 'something else now'),
+      },
+    ]),
+  );
+  io.out('\nReadings\n');
+  io.out(
+    table(e.readings ?? [], [
+      { title: 'receipt', cell: (r) => String(r.receipt), right: true },
+      { title: 'time', cell: (r) => r.t },
+      { title: 'value', cell: (r) => grouped(r.value), right: true },
+      { title: 'added', cell: (r) => (r.amount === null ? '' : grouped(r.amount)), right: true },
+      { title: 'case', cell: (r) => String(r.case), right: true },
+      { title: 'outcome', cell: (r) => r.outcome },
+      { title: 'epoch', cell: (r) => r.epoch },
+    ]),
+  );
+};
+
+const showEvent = (io: Io, e: Explained): void => {
+  for (const [name, value] of Object.entries(e.event ?? {})) io.out(`${name.padEnd(12)} ${plain(String(value))}\n`);
+  io.out(e.voided ? '\nIt was voided and counts nowhere.\n' : '\nCounted in\n');
+  io.out(
+    table(e.counted ?? [], [
+      { title: 'meter', cell: (c) => c.meter },
+      { title: 'record', cell: (c) => c.record ?? 'not computed yet' },
+    ]),
+  );
+};
+
+export const explainCommand = (program: Command, io: Io): void => {
+  program
+    .command('explain <record>')
+    .description('why a record is what it is; names come from `tollgate usage --records`')
+    .addHelpText('after', '\n<record>: SERIES@TIME, SERIES@FROM/TO, receipt:NUMBER or event:SOURCE/ID\n')
+    .action(async (ref: string) => {
+      const explained = (await connect(io).call('GET /api/v1/explain', { query: { ref } })) as unknown as Explained;
+      if (io.flags.json) return json(io, explained);
+      if (explained.kind === 'counter') showCounter(io, explained);
+      else showEvent(io, explained);
+    });
+};

@@ -1,0 +1,313 @@
+/** The server: opens everything in order, runs until told to stop, and lets go in the opposite order. */
+import { readFileSync, rmSync } from 'node:fs';
+import * as disk from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Collector, httpNetwork, type Report, realDisk } from '@tollgate/agent';
+import { destination, type Logger, pino } from 'pino';
+import { buildApp } from './api/app.ts';
+import { newSecret } from './api/auth.ts';
+import type { Context, Phase } from './api/context.ts';
+import { type Config, ConfigError, checkListen, settings } from './config.ts';
+import type { ControlBody } from './domain/control-fact.ts';
+import { adoptInterfaces, type Credentials, prepareInstallation } from './first-start.ts';
+import { Ingest } from './ingest/index.ts';
+import { openChdb } from './store/chdb/usage-chdb.ts';
+import { ControlLog } from './store/control-log.ts';
+import type { ControlStore } from './store/control-store.ts';
+import { type Layout, openDataDir, writeDurably } from './store/data-dir.ts';
+import { codeOf, explainError } from './store/errors.ts';
+import { openEmbeddedPostgres, openPostgres } from './store/postgres/control-postgres.ts';
+import { Receipts } from './store/receipts.ts';
+import { SeriesRegistry } from './store/series-registry.ts';
+import type { UsageStore } from './store/usage-store.ts';
+import { systemClock as clock, systemRandomness as random } from './system.ts';
+import { startedText } from './terminal.ts';
+import { Usage } from './usage/index.ts';
+import { version } from './version.ts';
+
+/** What was opened, to be closed in the opposite order; a failure to close one does not keep the others open. */
+class Closers {
+  readonly #steps: { name: string; close: () => Promise<void> | void }[] = [];
+
+  add(name: string, close: () => Promise<void> | void): void {
+    this.#steps.push({ name, close });
+  }
+  async closeAll(log: Logger): Promise<boolean> {
+    let clean = true;
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      const begun = clock.elapsed();
+      try {
+        await step.close();
+        log.info({ part: step.name, ms: Math.round(clock.elapsed() - begun) }, 'closed');
+      } catch (error) {
+        clean = false;
+        log.error({ part: step.name, err: error }, 'did not close cleanly');
+      }
+    }
+    return clean;
+  }
+}
+
+const say = (text: string): void => {
+  process.stderr.write(text);
+};
+
+const openLog = (config: Config): { log: Logger; file: string } => {
+  const options = {
+    level: config.logLevel,
+    base: null,
+    redact: ['headers.authorization', 'req.headers.authorization'],
+  };
+  if (config.logFile === '-')
+    return { log: pino(options, destination({ dest: 2, sync: true })), file: 'standard error' };
+  const file = config.logFile || join(config.dataDir, 'tollgate.log');
+  return { log: pino(options, destination({ dest: file, mode: 0o600, mkdir: false, sync: true })), file };
+};
+
+const openControl = (config: Config, layout: Layout, log: Logger): Promise<ControlStore> => {
+  const tell = (line: string): void => log.info({ part: 'control store' }, line);
+  if (config.controlUrl !== '')
+    return openPostgres({ connection: config.controlUrl, groups: config.groups, log: tell });
+  const [uid, gid] = [process.getuid?.() ?? -1, process.getgid?.() ?? -1];
+  return openEmbeddedPostgres({ layout, uid, gid, temp: tmpdir(), groups: config.groups, log: tell });
+};
+
+/** Random bytes of the installation, made once: event ids are hashed with them, so nobody can aim at a collision. */
+const installationSecret = async (control: ControlStore): Promise<Uint8Array> => {
+  const name = 'identity.secret';
+  const kept = await control.meta(name);
+  if (kept !== null) return Buffer.from(kept, 'hex');
+  const made = random.hex(16);
+  await control.setMeta(name, made);
+  return Buffer.from(made, 'hex');
+};
+
+interface Parts {
+  control: ControlStore;
+  store: UsageStore;
+  log: ControlLog;
+  receipts: Receipts;
+  registry: SeriesRegistry;
+  ingest: Ingest;
+  usage: Usage;
+  credentials: Credentials;
+}
+
+const openParts = async (
+  config: Config,
+  layout: Layout,
+  logger: Logger,
+  closers: Closers,
+  source: string,
+): Promise<Parts> => {
+  const control = await openControl(config, layout, logger);
+  closers.add('control store', () => control.close());
+  const receipts = await Receipts.open(control);
+  const log = await ControlLog.open(control, receipts, clock);
+  const registry = await SeriesRegistry.open(control);
+  const store = await openChdb({ directory: layout.usage });
+  closers.add('usage store', () => store.close());
+  const credentials = await prepareInstallation(log, { ...config, source, newSecret });
+  const ingest = await Ingest.open({
+    usage: store,
+    control,
+    receipts,
+    registry,
+    clock,
+    book: () => log.book,
+    secret: await installationSecret(control),
+    dir: join(layout.root, 'identities'),
+    log: logger.child({ part: 'ingest' }),
+    limits: {
+      bodyBytes: config.bodyBytesMax,
+      itemsPerRequest: config.batchEventsMax,
+      queueEvents: config.queueEventsMax,
+      skewMs: config.skewSeconds * 1000,
+      windowMs: config.identityDays * 86_400_000,
+      maxIds: Math.floor((config.identityMemoryMb * 1_000_000) / IDENTITY_BYTES),
+    },
+    declareResources: async (tenant, from, hints) => {
+      const fresh = hints.filter((hint) => log.book.resource(tenant, hint.id) === undefined);
+      const bodies = fresh.map(
+        (hint): ControlBody => ({
+          kind: 'resource',
+          id: hint.id,
+          trafficType: null,
+          tag: hint.tag ?? '',
+          billable: null,
+          name: hint.name ?? '',
+        }),
+      );
+      if (bodies.length > 0) await log.append(bodies, { tenant, author: from, reason: 'named by its readings' });
+    },
+  });
+  closers.add('ingest', () => ingest.close());
+  const usage = new Usage({
+    usage: store,
+    control,
+    log,
+    registry,
+    receipts,
+    clock,
+    holder: `${hostname()}-${process.pid}-${random.hex(4)}`,
+    groups: config.groups,
+    settings: { intervalMs: config.jobSeconds * 1000, deadlineMs: config.deadlineSeconds * 1000 },
+    publish: config.readOnly ? null : { dir: layout.published, disk },
+    report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
+  });
+  return { control, store, log, receipts, registry, ingest, usage, credentials };
+};
+
+/** Memory of one remembered event id (see ingest/identity). */
+const IDENTITY_BYTES = 2.02;
+
+const listen = async (config: Config, context: Context, closers: Closers): Promise<string> => {
+  const tls =
+    config.tlsCert === ''
+      ? null
+      : { cert: readFileSync(config.tlsCert, 'utf8'), key: readFileSync(config.tlsKey, 'utf8') };
+  const app = await buildApp(context, tls);
+  closers.add('http', () => app.close());
+  await app.listen({ host: config.httpHost, port: config.httpPort });
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.httpPort;
+  const host = config.httpHost.includes(':') ? `[${config.httpHost}]` : config.httpHost;
+  // A wildcard is no address to call: the local command line goes through loopback.
+  const callable = host === '0.0.0.0' ? '127.0.0.1' : host === '[::]' ? '[::1]' : host;
+  return `${tls === null ? 'http' : 'https'}://${callable}:${port}`;
+};
+
+/** The local collector is an agent like any other: it publishes over HTTP, with a key of its own. */
+const startCollector = (
+  config: Config,
+  parts: Parts,
+  url: string,
+  source: string,
+  logger: Logger,
+  closers: Closers,
+): Promise<number> => {
+  const log = logger.child({ part: 'collector' });
+  const report = ({ level, message }: Report): void => log[level](message);
+  const stop = new AbortController();
+  return new Promise((resolve) => {
+    try {
+      const collector = new Collector(
+        { clock, random, disk: realDisk, network: httpNetwork(url, parts.credentials.collector) },
+        { source, intervalMs: config.pollSeconds * 1000, statePath: join(config.dataDir, 'collector.json') },
+        {
+          report,
+          seen: async (names) => {
+            await adoptInterfaces(parts.log, source, config.defaultAccount, names);
+            resolve(names.length);
+          },
+        },
+      );
+      const running = collector.run(stop.signal);
+      closers.add('collector', () => {
+        stop.abort();
+        return running;
+      });
+    } catch (error) {
+      log.error({ err: error }, 'this machine cannot be metered');
+      say(`The interfaces of this machine cannot be metered: ${explainError(error)}\n`);
+      resolve(0);
+    }
+  });
+};
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+const toldToStop = (): Promise<NodeJS.Signals> =>
+  new Promise((resolve) => {
+    let told = false;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => {
+        if (told) {
+          say('Ended at once; the next start recovers.\n');
+          process.exit(130);
+        }
+        told = true;
+        resolve(signal);
+      });
+  });
+
+const failureText = (error: unknown, config: Config): string => {
+  if (error instanceof ConfigError) return `${error.message}\n`;
+  if (codeOf(error) === 'EADDRINUSE')
+    return `Port ${config.httpPort} of ${config.httpHost} is taken. Stop what listens there, or give another with ${settings.httpPort.env} or ${settings.httpPort.flag}.\n`;
+  if (codeOf(error) === 'EACCES' || codeOf(error) === 'EADDRNOTAVAIL')
+    return `Cannot listen on ${config.httpHost}:${config.httpPort}: ${explainError(error)}\n`;
+  return `${explainError(error)}\n`;
+};
+
+/** Runs until a signal; the exit code. Everything it opened is closed when it resolves. */
+export const serve = async (config: Config): Promise<number> => {
+  const begun = clock.elapsed();
+  const stop = toldToStop();
+  const closers = new Closers();
+  let logger = pino({ level: 'silent' });
+  let phase: Phase = 'starting';
+  try {
+    checkListen(config);
+    say(`Tollgate ${version} starts; the first start takes a few seconds longer ...\n`);
+    const data = openDataDir(config.dataDir, process.getuid?.() ?? -1);
+    closers.add('data directory', () => data.release());
+    const opened = openLog(config);
+    logger = opened.log;
+    logger.info({ version, pid: process.pid, dataDir: config.dataDir }, 'starting');
+    const source = config.collectorSource || `host/${hostname()}`;
+    const parts = await openParts(config, data.layout, logger, closers, source);
+    const context: Context = { ...parts, config, version, clock, logger, newSecret, phase: () => phase };
+    if (!config.readOnly) {
+      closers.add('job', () => parts.usage.job.stop());
+      parts.usage.job.start();
+    }
+    const url = await listen(config, context, closers);
+    phase = 'ready';
+    const serverFile = join(config.dataDir, 'server.json');
+    writeDurably(serverFile, `${JSON.stringify({ url, pid: process.pid, version, startedAt: clock.now() })}\n`, 0o600);
+    closers.add('server file', () => rmSync(serverFile, { force: true }));
+    const metered = config.collector && !config.readOnly;
+    const interfaces = metered ? await startCollector(config, parts, url, source, logger, closers) : 0;
+    const { credentials } = parts;
+    say(
+      startedText({
+        version,
+        url,
+        config,
+        logFile: opened.file,
+        newKey: credentials.adminIsNew ? credentials.admin : null,
+        interfaces,
+        source,
+        controlStore: config.controlUrl === '' ? 'embedded PostgreSQL' : 'PostgreSQL',
+        usageStore: 'embedded ClickHouse',
+        tookMs: clock.elapsed() - begun,
+      }),
+    );
+    logger.info({ url, interfaces }, 'ready');
+    const signal = await stop;
+    say('\nStopping ...\n');
+    logger.info({ signal }, 'stopping');
+    phase = 'stopping';
+  } catch (error) {
+    logger.fatal({ err: error }, 'cannot start');
+    say(`Tollgate cannot start. ${failureText(error, config)}`);
+    await closeInTime(closers, logger, config);
+    return 1;
+  }
+  const clean = await closeInTime(closers, logger, config);
+  say(clean ? 'Stopped.\n' : 'Stopped, not everything cleanly: see the log. The next start recovers.\n');
+  return clean ? 0 : 1;
+};
+
+const closeInTime = async (closers: Closers, logger: Logger, config: Config): Promise<boolean> => {
+  const limit = setTimeout(() => {
+    logger.fatal('the stop takes too long: ending');
+    say('The stop takes too long: ended. The next start recovers.\n');
+    process.exit(1);
+  }, config.stopSeconds * 1000);
+  limit.unref();
+  const clean = await closers.closeAll(logger);
+  clearTimeout(limit);
+  return clean;
+};

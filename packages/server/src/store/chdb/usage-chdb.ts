@@ -1,0 +1,271 @@
+/** The usage store on chDB: ClickHouse in this process, on one directory. */
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { drainPending } from 'chdb';
+import type { Declaration, Receipt, SeriesReading, StoredEvent } from '../../domain/fact.ts';
+import type { Meter } from '../../domain/meter.ts';
+import type { CounterRecord, TallyRecord } from '../../domain/record.ts';
+import type { Instant } from '../../domain/window.ts';
+import type {
+  CounterSum,
+  EventQuery,
+  FactWriter,
+  FastClose,
+  IdentityRow,
+  Span,
+  TallyClose,
+  TallySum,
+  Touched,
+  UsageStore,
+} from '../usage-store.ts';
+import * as counters from './counters.ts';
+import { DeclarationsAt, highWater } from './declarations.ts';
+import * as events from './events.ts';
+import { ChdbFactWriter } from './fact-writer.ts';
+import { Lane, type LaneLimits } from './lane.ts';
+import { exportParquet } from './parquet.ts';
+import * as readings from './readings.ts';
+import * as records from './records.ts';
+import { refusal } from './refusal.ts';
+import { migrate } from './schema.ts';
+import { tally } from './tally.ts';
+
+export interface ChdbOptions {
+  directory: string;
+  /** Bounds of one statement, by what it is for. */
+  limits?: Partial<Record<'writer' | 'job' | 'reader', Partial<LaneLimits>>>;
+}
+
+const GB = 1_000_000_000;
+const LIMITS: Record<'writer' | 'job' | 'reader', LaneLimits> = {
+  writer: { memory: GB, seconds: 0, threads: 1 },
+  job: { memory: 1.5 * GB, seconds: 600, threads: 2 },
+  reader: { memory: GB, seconds: 60, threads: 2 },
+};
+
+/** Opens or creates the store. Throws StoreError: store.locked, store.newer_schema, store.not_writable, store.failed. */
+export async function openChdb(options: ChdbOptions): Promise<UsageChdb> {
+  const lanes: Lane[] = [];
+  const lane = (kind: 'writer' | 'job' | 'reader'): Lane => {
+    const opened = new Lane(options.directory, { ...LIMITS[kind], ...options.limits?.[kind] });
+    lanes.push(opened);
+    return opened;
+  };
+  try {
+    await mkdir(options.directory, { recursive: true, mode: 0o700 });
+    const writer = lane('writer');
+    await migrate(writer);
+    const job = lane('job');
+    await job.execute(counters.stagingTable);
+    return new UsageChdb(options.directory, { writer, job, readers: [lane('reader'), lane('reader')] });
+  } catch (error) {
+    for (const opened of lanes) await opened.close();
+    await drainPending();
+    throw refusal(error);
+  }
+}
+
+/**
+ * One lane for commits, so that an acknowledgement waits for nothing else; one for the job's long statements; two for
+ * queries, the less busy one taken. The job's own short reads go to the readers too.
+ */
+interface Lanes {
+  writer: Lane;
+  job: Lane;
+  readers: readonly [Lane, Lane];
+}
+
+export class UsageChdb implements UsageStore {
+  readonly engine = 'chdb';
+  private readonly directory: string;
+  private readonly lanes: Lanes;
+  private readonly declared: DeclarationsAt;
+  private closing: Promise<void> | null = null;
+  private probes = 0;
+
+  /** Use openChdb. */
+  constructor(directory: string, lanes: Lanes) {
+    this.directory = directory;
+    this.lanes = lanes;
+    this.declared = new DeclarationsAt(lanes.job);
+  }
+
+  private get reader(): Lane {
+    const [first, second] = this.lanes.readers;
+    return second.load < first.load ? second : first;
+  }
+
+  writer(): FactWriter {
+    return new ChdbFactWriter(this.lanes.writer);
+  }
+
+  readings(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+  ): Promise<Map<number, SeriesReading[]>> {
+    return readings.readings(this.reader, series, from, to, frontier);
+  }
+
+  readingBefore(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>> {
+    return readings.nearest(this.reader, 'before', series, t, frontier);
+  }
+
+  readingAfter(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>> {
+    return readings.nearest(this.reader, 'after', series, t, frontier);
+  }
+
+  lastReadings(): Promise<Map<number, readings.LastReading>> {
+    return readings.lastReadings(this.lanes.job);
+  }
+
+  async findReceipt(receipt: Receipt): Promise<{ reading: SeriesReading } | { event: StoredEvent } | null> {
+    const reading = await readings.readingByReceipt(this.reader, receipt);
+    if (reading !== null) return { reading };
+    const event = await events.eventByReceipt(this.reader, receipt);
+    return event === null ? null : { event };
+  }
+
+  extent(frontier: Receipt): Promise<Instant | null> {
+    return events.extent(this.lanes.job, frontier);
+  }
+
+  touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]> {
+    return counters.touchedCounters(this.lanes.job, span, after, frontier);
+  }
+
+  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose> {
+    return counters.closeCounters(this.lanes.job, span, frontier, forceOdd);
+  }
+
+  computeCounters(
+    span: Span,
+    series: readonly number[],
+    frontier: Receipt,
+  ): Promise<{ records: CounterRecord[]; odd: number[] }> {
+    return counters.computeCounters(this.reader, span, series, frontier);
+  }
+
+  pendingCounters(span: Span): Promise<Touched[]> {
+    return counters.pendingCounters(this.lanes.job, span);
+  }
+
+  writeCounters(written: readonly CounterRecord[], frontier: Receipt): Promise<void> {
+    return records.writeCounters(this.lanes.job, written, frontier);
+  }
+
+  counterRecords(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+  ): Promise<(CounterRecord & { frontier: Receipt })[]> {
+    return records.counterRecords(this.reader, series, from, to);
+  }
+
+  sumCounters(series: readonly number[], edges: readonly Instant[]): Promise<CounterSum[]> {
+    return records.sumCounters(this.reader, series, edges);
+  }
+
+  events(query: EventQuery): AsyncIterable<StoredEvent> {
+    return events.events(this.reader, query);
+  }
+
+  findEvent(tenant: string, source: string, id: string): Promise<StoredEvent[]> {
+    return events.findEvent(this.reader, tenant, source, id);
+  }
+
+  findEvents(wanted: readonly events.WantedEvent[]): Promise<StoredEvent[][]> {
+    return events.findEvents(this.reader, wanted);
+  }
+
+  touchedEvents(
+    types: readonly string[],
+    before: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ type: string; window: Instant }[]> {
+    return events.touchedEvents(this.lanes.job, types, before, after, frontier);
+  }
+
+  tally(
+    meter: Meter,
+    from: Instant,
+    to: Instant,
+    frontier: Receipt,
+    voided: readonly Receipt[],
+    undoneSets: readonly string[],
+  ): Promise<TallyClose> {
+    return tally(this.lanes.job, meter, from, to, frontier, voided, undoneSets);
+  }
+
+  writeTallies(written: readonly TallyRecord[], frontier: Receipt): Promise<void> {
+    return records.writeTallies(this.lanes.job, written, frontier);
+  }
+
+  tallyRecords(
+    series: readonly number[],
+    from: Instant,
+    to: Instant,
+  ): Promise<(TallyRecord & { frontier: Receipt })[]> {
+    return records.tallyRecords(this.reader, series, from, to);
+  }
+
+  sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]> {
+    return records.sumTallies(this.reader, series, edges);
+  }
+
+  lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>> {
+    return records.lastTallies(this.reader, series, before);
+  }
+
+  declarations(frontier: Receipt): Promise<Declaration[]> {
+    return this.declared.read(frontier);
+  }
+
+  highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]> {
+    return highWater(this.lanes.job);
+  }
+
+  identities(after: Receipt, receivedSince: Instant = 0): AsyncIterable<IdentityRow[]> {
+    return events.identities(this.directory, after, receivedSince);
+  }
+
+  exportParquet(table: 'counter' | 'tally', from: Instant, to: Instant, file: string): Promise<number> {
+    return exportParquet(this.lanes.job, table, from, to, file);
+  }
+
+  async health(): Promise<{ writable: boolean; detail: string }> {
+    const probe = join(this.directory, `probe-${++this.probes}`);
+    try {
+      await this.reader.execute('SELECT 1');
+      const handle = await open(probe, 'w', 0o600);
+      try {
+        await handle.write(PROBE);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return { writable: true, detail: '' };
+    } catch (error) {
+      return { writable: false, detail: refusal(error).message };
+    } finally {
+      await rm(probe, { force: true });
+    }
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
+    const { writer, job, readers } = this.lanes;
+    for (const lane of [writer, job, ...readers]) await lane.close();
+    // Sessions give their connection back later; until then the directory is not free.
+    await drainPending();
+  }
+}
+
+/** Large enough to need space of its own on a full disk. */
+const PROBE = Buffer.alloc(64 * 1024, 'probe ');
