@@ -203,10 +203,15 @@ export const withServer = async (
   try {
     await work(server);
   } catch (error) {
-    if (error instanceof Error) error.message += `\n--- the server wrote:\n${server.output()}`;
-    throw error;
+    throw withContext(error, `--- the server wrote:\n${server.output()}`);
   } finally {
     await server.stop();
     if (!options.dataDir) await removeDataDir(server.dataDir);
   }
+};
+
+/** The same failure with what is known around it. Some errors have a message that cannot be set. */
+export const withContext = (error: unknown, context: string): Error => {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new Error(`${message}\n${context}`, { cause: error });
 };

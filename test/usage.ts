@@ -1,5 +1,5 @@
 /** Usage as a reader gets it, summed by what a test asks for. One place that knows the answer's shape. */
-import { get, scaled } from './http.ts';
+import { get, post, scaled } from './http.ts';
 import type { Server } from './server.ts';
 
 /** One row of GET /api/v1/usage: exact quantity, unit, completeness and flags stand in every row. */
@@ -54,4 +54,16 @@ export const wholeSum = (rows: readonly UsageRow[]): bigint => {
   const sum = sumOf(rows);
   if (sum % 10n ** 12n !== 0n) throw new Error(`not whole: ${sum}`);
   return sum / 10n ** 12n;
+};
+
+interface JobStatus {
+  readonly frontier: number;
+  readonly newest: number;
+}
+
+/** Runs the usage job until it has taken in every fact there is now: a run under way may have begun before them. */
+export const runJob = async (server: Pick<Server, 'url' | 'key'>): Promise<void> => {
+  const { newest } = await get<JobStatus>(server, '/api/v1/job');
+  for (let n = 0; n < 5; n++) if ((await post<JobStatus>(server, '/api/v1/job/run', {})).frontier >= newest) return;
+  throw new Error(`five runs of the job did not reach receipt ${newest}`);
 };

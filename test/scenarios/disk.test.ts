@@ -20,7 +20,7 @@ import { test } from 'node:test';
 import { BATCH, call, eventually, post } from '../http.ts';
 import { needs } from '../needs.ts';
 import { makeDataDir, removeDataDir, type Server, startServer, stopPostgres, withServer } from '../server.ts';
-import { usageRows, wholeSum } from '../usage.ts';
+import { runJob, usageRows, wholeSum } from '../usage.ts';
 
 const TYPE = 'disk.work';
 const FROM = Math.floor((Date.now() - 7_200_000) / 900_000) * 900_000;
@@ -46,8 +46,10 @@ const makeMeter = (server: Server): Promise<unknown> =>
     eventType: TYPE,
     valueProperty: '$.value',
   });
-const total = async (server: Server): Promise<bigint> =>
-  wholeSum(await usageRows(server, { meter: 'disk_work', from: FROM, to: FROM + 7_200_000 }));
+const total = async (server: Server): Promise<bigint> => {
+  await runJob(server);
+  return wholeSum(await usageRows(server, { meter: 'disk_work', from: FROM, to: FROM + 7_200_000 }));
+};
 
 /** A file that takes up all room but `leave` bytes. Returns how to give it back. */
 const fill = (dir: string, leave: number): (() => void) => {

@@ -3,12 +3,13 @@
  * nothing else is lost, nothing is injected. And a disk that is full, and a write that was torn.
  */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { errors } from 'tollgate/errors.js';
 import { type Answer, BATCH, call, JSON_TYPE, post } from '../http.ts';
 import { type Server, withServer } from '../server.ts';
-import { usageRows, wholeSum } from '../usage.ts';
+import { runJob, usageRows, wholeSum } from '../usage.ts';
 
 const TYPE = 'hostile.work';
 const NOW = Date.now();
@@ -106,7 +107,7 @@ const rows: [name: string, text: string, pointer: RegExp][] = [
   ['a value with 13 decimals', badData('0.0000000000001'), /\/1\/data/],
 ];
 
-test('bad events are named one by one and cost nobody else anything', () =>
+test('hostile input', (t) =>
   withServer(async (server) => {
     await post(server, '/api/v1/meters', {
       slug: 'hostile_work',
@@ -116,20 +117,24 @@ test('bad events are named one by one and cost nobody else anything', () =>
       valueProperty: '$.value',
       groupBy: { note: '$.note' },
     });
-    for (const [name, text, pointer] of rows) await rejectsOne(server, text, pointer, name);
-
-    const ask = { meter: 'hostile_work', from: NOW - 7_200_000, to: NOW };
-    assert.equal(
-      wholeSum(await usageRows(server, ask)),
-      BigInt(good),
-      'every good neighbour counts once, no bad one counts',
+    await t.test('bad events are named one by one and cost nobody else anything', async () => {
+      for (const [name, text, pointer] of rows) await rejectsOne(server, text, pointer, name);
+      await runJob(server);
+      const ask = { meter: 'hostile_work', from: NOW - 7_200_000, to: NOW };
+      assert.equal(wholeSum(await usageRows(server, ask)), BigInt(good), 'every good neighbour counts once');
+    });
+    await t.test('a request that is wrong as a whole is a problem with its code', () => badRequests(server));
+    await t.test('hostile names are names, in every field of every protocol', () => hostileEverywhere(server));
+    await t.test('hostile texts in the data count, and stop nobody', () => hostileContent(server));
+    await t.test('hostile names in every place of a question are an answer or a problem', () =>
+      hostileQuestions(server),
     );
-
-    await badRequests(server);
-    await hostileEverywhere(server);
-    await badReadings(server);
-    const health = await call(server, 'GET', '/readyz');
-    assert.equal(health.status, 200, health.text);
+    await t.test('bad readings are named one by one, hostile names of counters are names', () => badReadings(server));
+    await t.test('the server is ready after all that', async () => {
+      const health = await call(server, 'GET', '/readyz');
+      assert.equal(health.status, 200, health.text);
+      await runJob(server);
+    });
   }));
 
 /** What is wrong with a request as a whole. */
@@ -155,7 +160,7 @@ const badRequests = async (server: Server): Promise<void> => {
   isProblem(await send('not gzip', { 'content-type': BATCH, 'content-encoding': 'gzip' }), 400, 'request.bad_gzip');
   const bomb = Uint8Array.from(gzipSync(Buffer.alloc(64 << 20, 0x20)));
   isProblem(await send(bomb, { 'content-type': BATCH, 'content-encoding': 'gzip' }), 413, 'request.too_large');
-  isProblem(await send(' '.repeat((8 << 20) + 1)), 413, 'request.too_large');
+  assert.match(await rawAnswer(server, (8 << 20) + 1), /^HTTP\/1\.1 413 [\s\S]*request\.too_large/);
   const many = `[${Array.from({ length: 10_001 }, () => '1').join()}]`;
   isProblem(await send(many), 413, 'request.too_many');
   isProblem(
@@ -175,6 +180,22 @@ const badRequests = async (server: Server): Promise<void> => {
   const latin = Uint8Array.from(Buffer.from(JSON.stringify([event('x')]).replace('good', 'g\xe9'), 'latin1'));
   assert.ok((await send(latin)).status >= 400);
 };
+
+/** Announces a body of this length and waits for the answer, which comes before the body is read. */
+const rawAnswer = (server: Server, length: number): Promise<string> =>
+  new Promise((resolve) => {
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', (part) => {
+      answer += part.toString();
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(answer));
+    socket.write(
+      `POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.key}\r\nContent-Type: ${BATCH}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`,
+    );
+    socket.write(' '.repeat(1000));
+  });
 
 const hostileNames = [
   `it's "quoted" \\ and \`ticked\``,
@@ -218,6 +239,16 @@ const hostileEverywhere = async (server: Server): Promise<void> => {
   const again = await post<Outcome>(server, '/api/v1/events', events, BATCH);
   assert.deepEqual([again.accepted, again.duplicates], [0, events.length], 'the same names again are duplicates');
 
+  const ask = { from: NOW - 7_200_000, to: NOW, meter: 'hostile_work' };
+  await runJob(server);
+  for (const name of hostileNames) {
+    const rows = await usageRows(server, { ...ask, more: { resource: name } });
+    assert.equal(wholeSum(rows), 2n, `usage of ${JSON.stringify(name)}`);
+    assert.equal(rows[0]?.group.resource, name);
+  }
+};
+
+const hostileContent = async (server: Server): Promise<void> => {
   const noted = hostileData.map((note, n) => event(`noted-${n}`, { subject: 'noted', data: { value: 3, note } }));
   assert.equal((await post<Outcome>(server, '/api/v1/events', noted, BATCH)).accepted, noted.length);
   const binary = await call(server, 'POST', '/api/v1/events', JSON.stringify({ value: 5, note: '\n\n' }, null, 2), {
@@ -231,14 +262,13 @@ const hostileEverywhere = async (server: Server): Promise<void> => {
   });
   assert.ok(binary.status < 300 || (binary.json as { code?: string }).code !== 'server.internal', binary.text);
 
+  await runJob(server);
   const ask = { from: NOW - 7_200_000, to: NOW, meter: 'hostile_work' };
-  for (const name of hostileNames) {
-    const rows = await usageRows(server, { ...ask, more: { resource: name } });
-    assert.equal(wholeSum(rows), 2n, `usage of ${JSON.stringify(name)}`);
-    assert.equal(rows[0]?.group.resource, name);
-  }
   assert.equal(wholeSum(await usageRows(server, { ...ask, more: { resource: 'noted' } })), BigInt(noted.length * 3));
-  // The same names in every place of a question.
+};
+
+const hostileQuestions = async (server: Server): Promise<void> => {
+  const ask = { from: NOW - 7_200_000, to: NOW };
   for (const name of [...hostileNames, '\n\n', '\0']) {
     for (const field of [
       'meter',
@@ -286,7 +316,6 @@ const badReadings = async (server: Server): Promise<void> => {
     ['a number that JSON cannot carry', [0, t, 2 ** 53 + 2]],
     ['hexadecimal', [0, t, '0x10']],
     ['an empty text', [0, t, '']],
-    ['a time in the far future', [0, NOW + 3650 * 86_400_000, '5']],
     ['a series that is not there', [7, t, '5']],
     ['a row that is no list', 'x'],
     ['a row that is too long', [0, t, '5', 0, 0]],

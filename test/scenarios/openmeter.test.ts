@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { OpenMeter } from '@openmeter/sdk';
 import { eventually } from '../http.ts';
 import { withServer } from '../server.ts';
+import { runJob } from '../usage.ts';
 
 const HOUR = 3_600_000;
 const FROM = Math.floor((Date.now() - 4 * HOUR) / HOUR) * HOUR;
@@ -50,6 +51,7 @@ test('OpenMeter’s SDK creates meters, sends events and queries usage', () =>
       data: { tokens: '1000', model: 'small' },
     });
 
+    await runJob(server);
     const query = async (more: Parameters<typeof client.meters.query>[1]) =>
       (await client.meters.query('tokens_total', { from: new Date(FROM), to: new Date(FROM + 2 * HOUR), ...more }))
         ?.data ?? [];

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 
 export type Kind = 'text' | 'whole' | 'switch';
@@ -322,10 +322,12 @@ const fromFile = (path: string, content: string, problems: string[]): Layer => {
   return { origin: (name) => `${name} in ${path}`, values };
 };
 
+/** The standard says to ignore the variable when it is not absolute. */
+const shareFolder = ({ env, home }: Surroundings): string =>
+  isAbsolute(env.XDG_DATA_HOME ?? '') ? (env.XDG_DATA_HOME as string) : join(home, '.local', 'share');
+
 const defaultDataDir = (around: Surroundings): string =>
-  around.uid === 0
-    ? '/var/lib/tollgate'
-    : join(around.env.XDG_DATA_HOME || join(around.home, '.local', 'share'), 'tollgate');
+  around.uid === 0 ? '/var/lib/tollgate' : join(shareFolder(around), 'tollgate');
 
 /** Settings as they hold for one process. Throws ConfigError that names every refused value with its bounds. */
 export const loadConfig = (flags: RawValues = {}, around: Surroundings = ambient()): Config => {

@@ -190,6 +190,16 @@ const storeErrors = {
   'store.engine_init': entry(500, 'The store could not be made', 'The message says what it complained of.'),
   'store.engine_start': entry(500, 'The store does not start', 'Its log, named in the message, has the reason.'),
   'store.engine_stop': entry(500, 'The store does not stop', 'Its log, named in the message, has the reason.'),
+  'store.limit_memory': entry(
+    422,
+    'The question needs more memory than one statement may take',
+    'Ask for a shorter span, larger intervals or fewer groups.',
+  ),
+  'store.limit_time': entry(
+    422,
+    'The question takes longer than one statement may',
+    'Ask for a shorter span, larger intervals or fewer groups.',
+  ),
   'store.text_invalid': entry(422, 'A text that cannot be stored', 'Texts are valid Unicode without NUL.'),
   'store.text_too_long': entry(422, 'A text is too long', 'Shorten it.'),
   'store.number_range': entry(422, 'A number is out of range', 'The message names the range.'),

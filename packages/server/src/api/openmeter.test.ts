@@ -68,13 +68,13 @@ test('the OpenMeter SDK defines a meter, sends events, lists them and queries us
     filtered?.data.map((r) => [r.value, r.groupBy]),
     [[17, { model: 'large' }]],
   );
-  const posted = await client.meters.queryPost('tokens_total', {
+  const posted = (await client.meters.queryPost('tokens_total', {
     from: at(24),
     to: at(0),
     filterGroupBy: { model: ['small'] },
-  });
+  })) as { data: { value: number }[] };
   assert.deepEqual(
-    posted?.data.map((r) => r.value),
+    posted.data.map((r) => r.value),
     [5],
   );
   assert.deepEqual(await client.meters.listGroupByValues('tokens_total', 'model', {}), ['large', 'small']);

@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Problem } from '../errors.ts';
 import type { SetAside } from '../store/control-store.ts';
 import { need } from './auth.ts';
-import { authorOf, type Context, mayReach } from './context.ts';
+import { authorOf, type Context, mayReach, viewerOf } from './context.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import { type App, NullableNumber, NullableText, Words } from './provider.ts';
 import { PAGE_DEFAULT, Page, PageQuery, Reason } from './schemas.ts';
@@ -48,12 +48,13 @@ export const quarantineRoutes = (app: App, context: Context): void => {
       const who = need(request, 'read');
       const { state = 'open', limit = PAGE_DEFAULT, cursor } = request.query;
       const after = cursor === undefined ? 0 : Number(readCursor(cursor, ['number'])[0]);
-      const found = await context.control.setAside({
-        state,
-        after,
-        limit: limit + 1,
-        ...(who.account === null ? {} : { tenant: who.account }),
-      });
+      const viewer = viewerOf(context, who);
+      const page = { state, after, limit: limit + 1 };
+      const lists =
+        viewer === null
+          ? [await context.control.setAside(page)]
+          : await Promise.all([...viewer].map((tenant) => context.control.setAside({ ...page, tenant })));
+      const found = lists.flat().sort((a, b) => a.id - b.id);
       const items = found.slice(0, limit).map((item) => row(context, item));
       const last = items.at(-1);
       return { items, ...(found.length > limit && last ? { nextCursor: writeCursor([last.id]) } : {}) };

@@ -124,17 +124,13 @@ class EventRequest {
     for (;;) {
       const asked = this.in.index.askSegments(cols.identity, cols.take, cols.count);
       const answers = asked instanceof Promise ? await asked : asked;
-      const taken = this.in.receipts.takeNow(cols.count);
-      if (taken === undefined) await this.moreReceipts(cols.count);
+      const numbers = this.in.committer.numbers(cols.count);
+      const taken = numbers instanceof Promise ? await numbers : numbers;
+      if (!this.in.committer.inOrder(taken)) continue;
+      if (answers.generation === this.in.index.generation) return this.join(taken, answers);
       // A table may have become a segment while segments were read: then both would have missed what it holds.
-      else if (answers.generation !== this.in.index.generation) taken.done();
-      else return this.join(taken, answers);
+      taken.done();
     }
-  }
-
-  /** A new block of numbers is waited for; what is taken on the way is given up, so that order stays order of arrival. */
-  private async moreReceipts(count: number): Promise<void> {
-    (await this.in.receipts.take(count)).done();
   }
 
   // Checks
@@ -177,7 +173,7 @@ class EventRequest {
   /** In one turn: group, receipts, claims, rows. Nothing here may wait. */
   private join(taken: Taken, answers: SegmentAnswers): Promise<BatchOutcome> {
     const { cols } = this;
-    const group = enter(this.in.committer, taken, cols.count - cols.faults.length, cols.count, this.size);
+    const group = this.in.committer.enter(taken, cols.count, cols.count - cols.faults.length, this.size);
     fill(group, () => {
       cols.firstReceipt = taken.first;
       this.claim(group, answers);
@@ -308,8 +304,8 @@ class EventRequest {
   /** Nothing is stored under this id: another id has the same hash. Written by itself, with a receipt of now. */
   private async acceptAnyway(p: number): Promise<void> {
     const { cols } = this;
-    const taken = await this.takeNumbers(1);
-    const group = enter(this.in.committer, taken, 1, 1, 0);
+    const taken = await takeInOrder(this.in.committer, 1);
+    const group = this.in.committer.enter(taken, 1, 1, 0);
     fill(group, () => {
       const [hi = 0, lo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
       group.claims.push(this.in.index.claim(hi, lo, contentHi, contentLo, group.number));
@@ -320,15 +316,6 @@ class EventRequest {
       this.writeReadings(group, 0);
     });
     await group.settled;
-  }
-
-  /** Must be followed by what uses them in the same turn: order of receipts is order of arrival. */
-  private async takeNumbers(count: number): Promise<Taken> {
-    for (;;) {
-      const taken = this.in.receipts.takeNow(count);
-      if (taken !== undefined) return taken;
-      await this.moreReceipts(count);
-    }
   }
 
   // Numbered batches
@@ -346,8 +333,8 @@ class EventRequest {
     await this.findSeries();
     this.hash();
     const mark = this.in.marks.of(cols.tenant, source, run);
-    const taken = await this.takeNumbers(cols.count + 1);
-    const group = enter(this.in.committer, taken, cols.count - cols.faults.length + 1, cols.count + 1, this.size);
+    const taken = await takeInOrder(this.in.committer, cols.count + 1);
+    const group = this.in.committer.enter(taken, cols.count + 1, cols.count - cols.faults.length + 1, this.size);
     fill(group, () => {
       cols.firstReceipt = taken.first;
       this.dropRepeated(mark, sequence);
@@ -407,15 +394,11 @@ class EventRequest {
   }
 }
 
-/** Joins the open group with numbers just taken; they are given back when it cannot be joined. */
-export function enter(committer: Committer, taken: Taken, facts: number, numbers: number, bytes: number): Group {
-  try {
-    const group = committer.enter(facts, bytes);
-    group.take(taken, numbers);
-    return group;
-  } catch (error) {
-    taken.done();
-    throw error;
+/** Numbers that no later request has overtaken; they must be used in the turn in which this resolves. */
+export async function takeInOrder(committer: Committer, count: number): Promise<Taken> {
+  for (;;) {
+    const taken = await committer.numbers(count);
+    if (committer.inOrder(taken)) return taken;
   }
 }
 

@@ -7,7 +7,7 @@ import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 import type { Taken } from '../store/receipts.ts';
-import { enter, fill, type Intake } from './accept-events.ts';
+import { fill, type Intake, takeInOrder } from './accept-events.ts';
 import { type Group, unavailable } from './commit.ts';
 import { epochNumber } from './epoch.ts';
 import type { Mark } from './marks.ts';
@@ -70,12 +70,8 @@ class ReadingsRequest {
     const rows = this.ofKnownMeters(fresh);
     await this.declareResources();
     const series = await this.register(rows);
-    for (;;) {
-      const taken = intake.receipts.takeNow(batch.items + 1);
-      if (taken !== undefined) return this.join(taken, mark, claimed, rows, series);
-      // A new block is waited for; what is taken on the way is given up, so that order stays order of arrival.
-      (await intake.receipts.take(batch.items + 1)).done();
-    }
+    const taken = await takeInOrder(intake.committer, batch.items + 1);
+    return this.join(taken, mark, claimed, rows, series);
   }
 
   /** Rows whose series names a cumulative meter; the others are rejected. */
@@ -131,7 +127,7 @@ class ReadingsRequest {
     const fellBack = mark.claimed < claimedBefore;
     if (fellBack) taken.done();
     if (fellBack) throw unavailable('The store could not commit.');
-    const group = enter(intake.committer, taken, rows.length + 1, batch.items + 1, this.size);
+    const group = intake.committer.enter(taken, batch.items + 1, rows.length + 1, this.size);
     fill(group, () => {
       for (const row of rows) {
         if (batch.sequence + row.position > mark.claimed)

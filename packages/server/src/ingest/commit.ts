@@ -10,7 +10,7 @@ import type { Clock } from '../domain/environment.ts';
 import type { Receipt, SeriesReading } from '../domain/fact.ts';
 import type { LastReading } from '../domain/stamp.ts';
 import { Problem } from '../errors.ts';
-import type { Taken } from '../store/receipts.ts';
+import type { Receipts, Taken } from '../store/receipts.ts';
 import type { FactWriter, IdentityRow, UsageStore } from '../store/usage-store.ts';
 import type { IdentityIndex, Log } from './identity/identity-index.ts';
 import type { IdentityTable } from './identity/table.ts';
@@ -85,6 +85,7 @@ export class Group {
 interface Parts {
   usage: UsageStore;
   index: IdentityIndex;
+  receipts: Pick<Receipts, 'take' | 'takeNow'>;
   clock: Clock;
   log: Log;
   limits: CommitLimits;
@@ -104,7 +105,8 @@ export class Committer {
   private closing = false;
   private idle: (() => void)[] = [];
   private groups = 0;
-  private highest: Receipt = 0;
+  /** Highest number of a request that joined a group. */
+  private joined: Receipt = 0;
   private queuedEvents = 0;
   private queuedBytes = 0;
   readonly counts = { groups: 0, failures: 0, events: 0, readings: 0, commitMs: 0, longestMs: 0 };
@@ -122,20 +124,48 @@ export class Committer {
     return { events: this.queuedEvents, bytes: this.queuedBytes, recovering: this.recovering };
   }
 
-  /** The group a request's facts join, now and in this turn of the loop. Throws Problem: busy, unavailable, stopping. */
-  enter(events: number, bytes: number): Group {
+  /**
+   * Numbers for a request: resolves with them in the turn in which they must be used. Order of receipts is order of
+   * arrival, so numbers that had to be waited for are given up when a later request has gone ahead meanwhile.
+   */
+  numbers(count: number): Taken | Promise<Taken> {
+    return this.parts.receipts.takeNow(count) ?? this.parts.receipts.take(count);
+  }
+  inOrder(taken: Taken): boolean {
+    if (taken.first > this.joined) return true;
+    taken.done();
+    return false;
+  }
+
+  /**
+   * The group a request joins with the numbers it took, now and in this turn of the loop. Throws Problem (busy,
+   * unavailable, stopping) and gives the numbers back.
+   */
+  enter(taken: Taken, numbers: number, facts: number, bytes: number): Group {
+    try {
+      const group = this.place(facts, bytes);
+      group.take(taken, numbers);
+      this.joined = group.last;
+      return group;
+    } catch (error) {
+      taken.done();
+      throw error;
+    }
+  }
+
+  private place(facts: number, bytes: number): Group {
     this.check();
     const { limits, index } = this.parts;
+    const full = this.queuedEvents + facts > limits.queueEvents || this.queuedBytes + bytes > limits.queueBytes;
     // The queue of an idle server takes a request of any allowed size.
-    const full = this.queuedEvents + events > limits.queueEvents || this.queuedBytes + bytes > limits.queueBytes;
     if (full && this.queuedEvents > 0)
       throw new Problem('ingest.queue_full', undefined, { retryAfterSeconds: RETRY_SECONDS });
     let group = this.waiting.at(-1);
     if (group === undefined || group.events >= limits.groupEvents) group = this.begin();
-    if (index.room < events) throw unavailable('The identities of accepted events cannot be written to disk.');
-    group.events += events;
+    if (index.room < facts) throw unavailable('The identities of accepted events cannot be written to disk.');
+    group.events += facts;
     group.bytes += bytes;
-    this.queuedEvents += events;
+    this.queuedEvents += facts;
     this.queuedBytes += bytes;
     if (!this.running) this.start();
     return group;
@@ -150,7 +180,7 @@ export class Committer {
   private begin(): Group {
     const { index, usage } = this.parts;
     const number = ++this.groups;
-    index.beginGroup(number, this.highest);
+    index.beginGroup(number, this.joined);
     const group = new Group(number, usage.writer(), index.current);
     this.waiting.push(group);
     return group;
@@ -164,7 +194,6 @@ export class Committer {
 
   private async run(): Promise<void> {
     for (let group = this.waiting.shift(); group !== undefined; group = this.waiting.shift()) {
-      this.highest = Math.max(this.highest, group.last);
       await this.commit(group);
     }
     this.running = false;

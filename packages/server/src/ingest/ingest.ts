@@ -117,7 +117,7 @@ export class Ingest {
     const marks = new Marks();
     marks.restore(await usage.highWater());
     const restore: Stamper['restore'] = (before) => stamper.restore(before);
-    const committer = new Committer({ usage, index, clock, log, limits, restore });
+    const committer = new Committer({ usage, index, receipts: deps.receipts, clock, log, limits, restore });
     return new Ingest({
       usage,
       control: deps.control,

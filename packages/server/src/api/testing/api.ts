@@ -153,7 +153,7 @@ export const openApi = async (t: TestContext, flags: Record<string, unknown> = {
         },
         ...(call.raw ? { payload: call.raw.body } : call.body === undefined ? {} : { payload: call.body as object }),
       });
-      const json = String(answer.headers['content-type']).includes('json');
+      const json = /[/+]json\b/.test(String(answer.headers['content-type']));
       return {
         status: answer.statusCode,
         headers: answer.headers,

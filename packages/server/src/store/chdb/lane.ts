@@ -29,6 +29,8 @@ const PINNED: Readonly<Record<string, number | string>> = {
   // The encoder writes one small batch a commit: a second parser thread costs more than it brings.
   input_format_parallel_parsing: 0,
   session_timezone: 'UTC',
+  // It flatters repeated statements, and saves little where every statement has bounds of its own.
+  use_query_condition_cache: 0,
 };
 
 export class Lane {

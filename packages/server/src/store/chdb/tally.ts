@@ -163,7 +163,7 @@ function planOf(paths: Paths, meter: Meter): Plan | null {
     // What cannot be told is kept, and makes its group odd.
     passes.push(`(NOT ${text.known} OR filter${i} IN {allowed${i}:Array(String)})`);
   }
-  let value = "toDecimal256('1', 12)";
+  let value = "toNullable(toDecimal256('1', 12))";
   if (meter.aggregation === 'unique') {
     value = "CAST(NULL, 'Nullable(Decimal(76, 12))')";
   } else if (meter.valuePath !== '' && meter.aggregation !== 'count') {

@@ -114,13 +114,14 @@ export const tallyAt = (series: number, window: Instant, more: Partial<TallyReco
   ...more,
 });
 
-/** Hashes the way a caller would make them, only simpler: from the receipt. */
-export const hashOf = (receipt: number): IdentityHash => ({
-  idHi: 4_294_967_295 - receipt,
-  idLo: receipt * 7,
-  contentHi: receipt,
-  contentLo: 0,
-});
+/** A hash of the identity and one of the content, the way a caller makes them, only simpler. */
+export function hashOf(event: Pick<StoredEvent, 'tenant' | 'source' | 'id' | 'data'>): IdentityHash {
+  const id = JSON.stringify([event.tenant, event.source, event.id]);
+  return { idHi: fold(id, 31), idLo: fold(id, 37), contentHi: fold(event.data, 31), contentLo: fold(event.data, 37) };
+}
+
+const fold = (text: string, by: number): number =>
+  [...text].reduce((hash, letter) => (Math.imul(hash, by) + (letter.codePointAt(0) ?? 0)) >>> 0, 4_000_000_000);
 
 export interface Facts {
   events?: readonly StoredEvent[];
@@ -130,7 +131,7 @@ export interface Facts {
 
 export async function write(store: UsageStore, facts: Facts): Promise<void> {
   const writer = store.writer();
-  for (const event of facts.events ?? []) writer.event(event, hashOf(event.receipt));
+  for (const event of facts.events ?? []) writer.event(event, hashOf(event));
   for (const reading of facts.readings ?? []) writer.reading(reading);
   for (const declaration of facts.declarations ?? []) writer.declaration(declaration);
   await writer.commit();

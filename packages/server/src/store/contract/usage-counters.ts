@@ -49,20 +49,18 @@ async function checkClosed(
 ): Promise<number[]> {
   const { odd, written } = await store.closeCounters({ ...GROUP, from, to }, frontier, []);
   const computed = await store.computeCounters({ ...GROUP, from, to }, [...bySeries.keys()], frontier);
+  const records = await store.counterRecords([...bySeries.keys()], from, to);
   let rows = 0;
   for (const [series, readings] of bySeries) {
     const expected = pure(series, readings, from, to, frontier);
     if (!odd.includes(series)) {
-      const found = (await store.counterRecords([series], from, to)).filter((r) => r.frontier === frontier).map(plain);
+      const found = records.filter((r) => r.series === series && r.frontier === frontier).map(plain);
       assert.deepEqual(found, expected, `series ${series}`);
       rows += found.length;
     }
     if (!computed.odd.includes(series)) {
-      assert.deepEqual(
-        computed.records.filter((r) => r.series === series),
-        expected,
-        `computed series ${series}`,
-      );
+      const found = computed.records.filter((r) => r.series === series);
+      assert.deepEqual(found, expected, `computed series ${series}`);
     }
   }
   assert.equal(written, rows);
@@ -91,27 +89,27 @@ export const usageCounterCases: UsageCases = {
       ...ramp(5, DAY - 10_000, DAY + 5 * W, 10_000, 123_456_789_012_345n, 4000),
     ];
     await write(store, { readings });
-    const odd = await checkClosed(store, groupUp(readings), DAY, DAY + 4 * W, ALL);
+    const odd = await checkClosed(store, groupUp(readings), DAY, DAY + 4 * W, ALL - 1);
     if (store.engine !== 'model') assert.deepEqual(odd, []);
     // A window at a time gives the same.
-    for (let w = DAY; w < DAY + 4 * W; w += W) await checkClosed(store, groupUp(readings), w, w + W, ALL - 1);
+    for (let w = DAY; w < DAY + 4 * W; w += W) await checkClosed(store, groupUp(readings), w, w + W, ALL);
   },
 
   'oddities in and next to the span are reported': async ({ store }) => {
     const odd: Record<number, (base: SeriesReading[]) => void> = {
-      1: (r) => r.splice(0, 4),
-      2: (r) => r.splice(-4),
-      3: (r) => r.splice(6, 5),
-      4: (r) => void Object.assign(r[8] as object, { value: 1n }),
+      1: (r) => r.splice(0, 3),
+      2: (r) => r.splice(-3),
+      3: (r) => r.splice(3, 3),
+      4: (r) => void Object.assign(r[6] as object, { value: 1n }),
       5: (r) => {
-        for (const x of r.slice(9)) x.epoch = 8;
+        for (const x of r.slice(7)) x.epoch = 8;
       },
-      6: (r) => void Object.assign(r[8] as object, { stamps: Stamp.late }),
-      7: (r) => void Object.assign(r[8] as object, { stamps: Stamp.inexact }),
-      8: (r) => void r.push({ ...(r[8] as SeriesReading), receipt: 99, value: 10n }),
+      6: (r) => void Object.assign(r[6] as object, { stamps: Stamp.late }),
+      7: (r) => void Object.assign(r[0] as object, { stamps: Stamp.inexact }),
+      8: (r) => void r.push({ ...(r[6] as SeriesReading), receipt: 99, value: 10n }),
       9: (r) => void r.push({ ...(r.at(-1) as SeriesReading), receipt: 99, value: 1n }),
       10: (r) => void r.push({ ...(r[1] as SeriesReading), receipt: 99, value: 99_999n }),
-      11: (r) => void r.push(readingAt(11, 99, { t: (r[9] as SeriesReading).t + 1, stamps: Stamp.end })),
+      11: (r) => void r.push(readingAt(11, 99, { t: (r[7] as SeriesReading).t + 1, stamps: Stamp.end })),
     };
     const all: SeriesReading[] = [];
     for (const [id, spoil] of Object.entries(odd)) {
@@ -197,7 +195,7 @@ export const usageCounterCases: UsageCases = {
         await write(store, { readings: rows.filter((r) => r.receipt % 2 === 0) });
         await write(store, { readings: rows.filter((r) => r.receipt % 2 === 1) });
         const middle = Math.floor((first + receipt) / 2);
-        for (const frontier of [receipt, middle]) await checkClosed(store, bySeries, DAY, DAY + windows * W, frontier);
+        for (const frontier of [middle, receipt]) await checkClosed(store, bySeries, DAY, DAY + windows * W, frontier);
       }),
       { numRuns: long ? 120 : 6 },
     );

@@ -35,13 +35,10 @@ export const usageFactCases: UsageCases = {
     const types = ['api.call', ...texts.map((text) => `t${text}`)];
     assert.deepEqual(await eventsOf(store, { types }), events);
     for (const text of texts) {
+      const by = { tenant: text, ...(text.length % 2 === 0 ? { source: 'app' } : { subject: 'shop' }) };
       assert.deepEqual(
-        await eventsOf(store, { tenant: text }),
+        await eventsOf(store, by),
         events.filter((e) => e.tenant === text && e.type === 'api.call'),
-      );
-      assert.deepEqual(
-        await eventsOf(store, { subject: text }),
-        events.filter((e) => e.subject === text && e.type === 'api.call'),
       );
       assert.deepEqual(
         await store.findEvent('acme', 'app', text),
@@ -183,11 +180,9 @@ export const usageFactCases: UsageCases = {
 
   'events over more months than one insert may touch are all written': async ({ store }) => {
     const month = 31 * 86_400_000;
-    const events = Array.from({ length: 260 }, (_, i) => eventAt(i + 1, { t: (i + 1) * month }));
-    const readings = events.map((e) => readingAt(1, e.receipt + 1000, { t: e.t, value: BigInt(e.receipt) }));
-    await write(store, { events, readings });
-    assert.equal((await eventsOf(store)).length, 260);
-    assert.equal((await store.readings([1], 0, ALL_TIME, ALL)).get(1)?.length, 260);
+    const events = Array.from({ length: 101 }, (_, i) => eventAt(i + 1, { t: (i + 1) * month }));
+    await write(store, { events });
+    assert.equal((await eventsOf(store)).length, 101);
     assert.equal(await store.extent(ALL), month);
   },
 
@@ -308,8 +303,8 @@ export const usageFactCases: UsageCases = {
       return out.sort((a, b) => a.receipt - b.receipt);
     };
     assert.deepEqual(await collect(1), [
-      { ...hashOf(2), t: DAY - 5 * W, receipt: 2, receivedAt: DAY + 5 },
-      { ...hashOf(3), t: DAY, receipt: 3, receivedAt: DAY + 2000 },
+      { ...hashOf(eventAt(2)), t: DAY - 5 * W, receipt: 2, receivedAt: DAY + 5 },
+      { ...hashOf(eventAt(3)), t: DAY, receipt: 3, receivedAt: DAY + 2000 },
     ]);
     assert.deepEqual(
       (await collect(0, DAY + 1000)).map((r) => r.receipt),
@@ -322,12 +317,17 @@ export const usageFactCases: UsageCases = {
     const events = Array.from({ length: 60 }, (_, i) => eventAt(i + 1, { t: DAY + i * W }));
     await write(store, { events: [...events, eventAt(101, { id: 'e-1', t: DAY + 1 })] });
     if (store.findEvents === undefined) return;
-    const wanted = [1, 2, 30, 60, 7].map((n) => ({ tenant: 'acme', source: 'app', id: `e-${n}`, ...hashOf(n) }));
-    const nobody = { tenant: 'acme', source: 'app', id: "n'one", ...hashOf(3) };
+    const wanted = [1, 2, 30, 60, 7].map((n) => ({
+      tenant: 'acme',
+      source: 'app',
+      id: `e-${n}`,
+      ...hashOf(eventAt(n)),
+    }));
+    const nobody = { tenant: 'acme', source: 'app', id: "n'one", ...hashOf(eventAt(3)) };
     const found = await store.findEvents([...wanted, nobody]);
     assert.deepEqual(
       found.map((list) => list.map((e) => e.receipt)),
-      [[1], [2], [30], [60], [7], []],
+      [[1, 101], [2], [30], [60], [7], []],
     );
     assert.deepEqual(await store.findEvents([]), []);
   },
