@@ -26,6 +26,8 @@ export interface EventDeps {
   completeness: Completeness;
   /** Records before this instant can be built on (a level's checkpoint); left away: all before what is asked. */
   closedTo?: Instant;
+  /** What was pending before this instant has been settled by an earlier run. */
+  settledFrom?: Instant;
 }
 
 /** The changes of one level, what it was before them, and the rules it goes by. */
@@ -276,8 +278,7 @@ export class EventCloser {
     to: Instant,
   ): Promise<TallyRecord[]> {
     const kept = new Set(records.map((r) => `${r.series}:${r.window}:${r.part}`));
-    const ids = [];
-    for (const series of this.deps.registry.all()) if (series.meter === meter.key) ids.push(series.id);
+    const ids = this.idsOf(meter);
     if (ids.length === 0) return [];
     const current = await this.deps.usage.tallyRecords(ids, from, to);
     return current
@@ -323,20 +324,31 @@ export class EventCloser {
         }
       }
     }
-    for (const { from, to } of Completeness.moved(before, completeness)) {
-      for (let w = windowStart(Math.max(from, row.from)); w < Math.min(to, row.closedTo); w += WINDOW_MS)
-        windows.add(w);
+    // What a source declares changes the state of records it has, and only of those.
+    for (const { tenant, source, from, to } of Completeness.moved(before, completeness)) {
+      const ids = this.idsOf(meter, (s) => s.tenant === tenant && s.source === source);
+      await this.addRecorded(windows, ids, Math.max(from, row.from), Math.min(to, row.closedTo));
     }
-    for (const w of this.settled(row, before)) windows.add(w);
+    const settled = Math.min(windowStart(this.deps.book.latestSettled()), row.closedTo);
+    await this.addRecorded(windows, this.idsOf(meter), Math.max(row.from, this.deps.settledFrom ?? settled), settled);
     return windows;
   }
 
-  /** Windows whose grace or settling time passed between the two frontiers: few, because runs follow each other closely. */
-  private *settled(row: Progress, before: Completeness): Iterable<Instant> {
-    const { book } = this.deps;
-    const to = Math.min(windowStart(book.latestSettled()), row.closedTo);
-    const from = Math.max(row.from, windowStart(book.latestSettled() - (book.lastTick - before.tick)) - WINDOW_MS);
-    for (let w = from; w < to; w += WINDOW_MS) yield w;
+  /** Windows of [from, to) in which the series have a record that is not settled for good. */
+  private async addRecorded(windows: Set<Instant>, ids: readonly number[], from: Instant, to: Instant): Promise<void> {
+    if (ids.length === 0 || from >= to) return;
+    for (const record of await this.deps.usage.tallyRecords(ids, windowStart(from), to)) {
+      if (!record.isVoid && (record.state === State.pending || (record.flags & Flag.assumed) !== 0))
+        windows.add(record.window);
+    }
+  }
+
+  private idsOf(meter: Meter, passes: (series: Series) => boolean = () => true): number[] {
+    const ids: number[] = [];
+    for (const series of this.deps.registry.all()) {
+      if (series.meter === meter.key && passes(series)) ids.push(series.id);
+    }
+    return ids;
   }
 }
 

@@ -14,14 +14,11 @@ interface Last {
 }
 
 export class Completeness {
-  /** The wall clock as it stood for this answer. */
-  readonly tick: Instant;
   private readonly book: Book;
   private readonly declared = new Map<string, Last>();
 
   constructor(book: Book, declarations: readonly Declaration[]) {
     this.book = book;
-    this.tick = book.lastTick;
     for (const d of declarations) {
       const key = sourceKey(d.tenant, d.source);
       const last = this.declared.get(key);

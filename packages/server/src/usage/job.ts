@@ -302,7 +302,9 @@ export class Job {
     if (row.stream === 'event') {
       const before = await this.completenessBefore(row.frontier);
       const facts = this.factsSince(row.frontier);
-      return this.eventCloser(view).rewrite(row, facts, before);
+      const settledFrom = this.settledTo.get(row.id) ?? 0;
+      this.settledTo.set(row.id, windowStart(view.book.latestSettled()) - SETTLE_OVERLAP_MS);
+      return this.eventCloser(view, settledFrom).rewrite(row, facts, before);
     }
     const { usage } = this.deps;
     const { first, last } = groupRange(group);
@@ -358,9 +360,11 @@ export class Job {
     return { usage, registry, exceptions: view.exceptions, book: view.book, frontier: view.frontier };
   }
 
-  private eventCloser(view: View): EventCloser {
+  private eventCloser(view: View, settledFrom?: Instant): EventCloser {
     const { usage, registry } = this.deps;
     return new EventCloser({
+      ...(settledFrom === undefined ? {} : { settledFrom }),
+
       usage,
       registry,
       book: view.book,

@@ -112,7 +112,9 @@ class TallyReader {
 
   /** Windows that a boundary of the question or an owner's change cuts: event by event. */
   private async addCuts(closer: EventCloser, plans: readonly { holding: Holding; pieces: Pieces }[]): Promise<void> {
-    const cuts = plans.flatMap((p) => p.pieces.cuts);
+    // The question's own ends too: a series met there for the first time has no holding yet.
+    const whole = cutIntervals(this.edges, this.edges[0] ?? 0, this.edges.at(-1) ?? 0).cuts;
+    const cuts = [...whole, ...plans.flatMap((p) => p.pieces.cuts)];
     for (const [from, to] of runsOf(cuts)) {
       if (this.meter.kind === 'gauge') {
         await this.addLevelCuts(closer, from, to);
