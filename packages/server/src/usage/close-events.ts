@@ -65,11 +65,8 @@ export class EventCloser {
     const total: Closed = { records: 0, odd: 0, setAside: [], failed: [] };
     for (const meter of this.meters()) {
       const windows = await this.touched(meter, row, facts, before);
-      for (const [from, to] of spansOfWindows(windows, row.from, row.closedTo)) {
-        // A level's change reaches as far as the next change: up to the closed edge it is followed.
-        total.records += await this.closeMeter(meter, from, meter.kind === 'gauge' ? row.closedTo : to);
-        if (meter.kind === 'gauge') break;
-      }
+      for (const [from, to] of rewriteSpans(meter, windows, row))
+        total.records += await this.closeMeter(meter, from, to);
     }
     return total;
   }
@@ -353,6 +350,13 @@ export class EventCloser {
 }
 
 const unregistered = { id: 0, width: 64, lineBits: 0, period: 0, layer: 'app', witnessOf: 0 } as const;
+
+/** A level's change reaches as far as the next one, from whatever span it was made in: the span is followed to its end. */
+function rewriteSpans(meter: Meter, windows: ReadonlySet<Instant>, row: Progress): [Instant, Instant][] {
+  if (meter.kind !== 'gauge') return spansOfWindows(windows, row.from, row.closedTo);
+  const first = [...windows].reduce((a, b) => Math.min(a, b), row.closedTo);
+  return first < row.closedTo ? [[Math.max(first, row.from), row.closedTo]] : [];
+}
 
 function spansOfWindows(windows: ReadonlySet<Instant>, floor: Instant, closedTo: Instant): [Instant, Instant][] {
   const sorted = [...windows].filter((w) => w >= floor && w < closedTo).sort((a, b) => a - b);

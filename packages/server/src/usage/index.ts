@@ -106,6 +106,8 @@ export class Usage {
       closedTo: (group) => liveOf(progress, group)?.closedTo ?? 0,
       gaps: (group) => gapsOf(progress, group),
       eventsClosedTo: liveOf(events, 0)?.closedTo ?? 0,
+      eventGaps: gapsOf(events, 0),
+      levelsTrustedTo: Math.min(...gapsOf(events, 0).map((g) => g.from), liveOf(events, 0)?.closedTo ?? 0),
       now: clock.now(),
     };
   }
@@ -115,7 +117,17 @@ export class Usage {
     const book = await this.deps.log.bookAt(asOf);
     const { usage, registry, clock } = this.deps;
     const now = book.lastTick === 0 ? clock.now() : book.lastTick;
-    return { usage, registry, book, frontier: asOf, closedTo: () => 0, gaps: () => [], eventsClosedTo: 0, now };
+    return {
+      usage,
+      registry,
+      book,
+      frontier: asOf,
+      closedTo: () => 0,
+      gaps: () => [],
+      eventsClosedTo: 0,
+      levelsTrustedTo: 0,
+      now,
+    };
   }
 }
 

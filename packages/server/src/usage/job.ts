@@ -128,7 +128,7 @@ export class Job {
     }
     for (const row of await spansOf(this.deps.control, 'event', 0)) {
       const [first, last] = [Math.max(windowStart(from), row.from), Math.min(to, row.closedTo)];
-      if (first < last) records += (await this.eventCloser(view).close(first, last)).records;
+      if (first < last) records += (await (await this.eventCloser(view)).close(first, last)).records;
     }
     return { records };
   }
@@ -292,9 +292,9 @@ export class Job {
     return row.to !== null && this.deps.clock.elapsed() - started > this.deps.settings.intervalMs;
   }
 
-  private close(row: Progress, view: View, group: number, to: Instant): Promise<Closed> {
+  private async close(row: Progress, view: View, group: number, to: Instant): Promise<Closed> {
     if (row.stream === 'counter') return closeCounters(this.closeDeps(view), group, row.closedTo, to);
-    return this.eventCloser(view).close(row.closedTo, to);
+    return (await this.eventCloser(view)).close(row.closedTo, to);
   }
 
   /** Closed windows that facts in (row.frontier, S] may have changed. */
@@ -304,7 +304,7 @@ export class Job {
       const facts = this.factsSince(row.frontier);
       const settledFrom = this.settledTo.get(row.id) ?? 0;
       this.settledTo.set(row.id, windowStart(view.book.latestSettled()) - SETTLE_OVERLAP_MS);
-      return this.eventCloser(view, settledFrom).rewrite(row, facts, before);
+      return (await this.eventCloser(view, settledFrom)).rewrite(row, facts, before);
     }
     const { usage } = this.deps;
     const { first, last } = groupRange(group);
@@ -360,17 +360,13 @@ export class Job {
     return { usage, registry, exceptions: view.exceptions, book: view.book, frontier: view.frontier };
   }
 
-  private eventCloser(view: View, settledFrom?: Instant): EventCloser {
-    const { usage, registry } = this.deps;
-    return new EventCloser({
-      ...(settledFrom === undefined ? {} : { settledFrom }),
-
-      usage,
-      registry,
-      book: view.book,
-      frontier: view.frontier,
-      completeness: view.completeness,
-    });
+  private async eventCloser(view: View, settledFrom = 0): Promise<EventCloser> {
+    const { usage, registry, control } = this.deps;
+    // While a backlog is worked off, records after it exist before those inside: a level builds on none of them.
+    const open = (await control.progress()).filter((r) => r.stream === 'event' && (r.to === null || r.closedTo < r.to));
+    const closedTo = Math.min(...open.map((r) => r.closedTo));
+    const { book, frontier, completeness } = view;
+    return new EventCloser({ usage, registry, book, frontier, completeness, closedTo, settledFrom });
   }
 
   /** What was set aside becomes visible; a series whose computation fails is quarantined by a fact of its own. */

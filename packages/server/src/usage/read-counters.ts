@@ -19,6 +19,10 @@ export interface ReadDeps extends CounterDeps {
   gaps: (group: number) => readonly { from: Instant; to: Instant }[];
   /** Event windows before this have records. */
   eventsClosedTo: Instant;
+  /** Event windows of a backlog that is being worked off: no records yet. */
+  eventGaps: readonly { from: Instant; to: Instant }[];
+  /** A level's records before this instant can be built on: no backlog lies before it. */
+  levelsTrustedTo: Instant;
   now: Instant;
 }
 

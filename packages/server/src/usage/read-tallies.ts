@@ -66,6 +66,7 @@ class TallyReader {
       .flat()
       .map((holding) => ({ holding, pieces: cutIntervals(this.edges, holding.from, holding.to) }));
     for (const [, group] of groupBy(plans, (p) => p.pieces.gridEdges.join())) await this.addClosed(group);
+    for (const gap of this.deps.eventGaps) this.addGap(plans, gap);
     await this.addOpen(closer, from, to);
     await this.addCuts(closer, plans);
     return this.out;
@@ -74,7 +75,7 @@ class TallyReader {
   private async closer(): Promise<EventCloser> {
     const { usage, registry, book, frontier } = this.deps;
     const completeness = new Completeness(book, await usage.declarations(frontier));
-    const closedTo = this.deps.eventsClosedTo;
+    const closedTo = this.deps.levelsTrustedTo;
     return new EventCloser({ usage, registry, book, frontier, completeness, closedTo });
   }
 
@@ -92,6 +93,19 @@ class TallyReader {
       const { sum, count, min, max, latest, latestAt, flags, state } = row;
       const amount = { ...emptyAmount(), sum, count, min, max, latest, latestAt, flags, state, known: true };
       mergeAmount(amountOf(this.out, holding, interval), amount);
+    }
+  }
+
+  /** A backlog is still being worked off here: what is shown is not all. */
+  private addGap(plans: readonly { holding: Holding }[], gap: { from: Instant; to: Instant }): void {
+    for (const { holding } of plans) {
+      for (let i = 0; i + 1 < this.edges.length; i++) {
+        const from = Math.max(this.edges[i] ?? 0, holding.from, gap.from);
+        const to = Math.min(this.edges[i + 1] ?? 0, holding.to, gap.to);
+        if (from >= to) continue;
+        const amount = { ...emptyAmount(), state: State.pending, provisional: true };
+        mergeAmount(amountOf(this.out, holding, i), amount);
+      }
     }
   }
 

@@ -12,7 +12,7 @@ import { UsageModel } from '../../store/model/usage-model.ts';
 import { Receipts } from '../../store/receipts.ts';
 import { SeriesRegistry } from '../../store/series-registry.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
-import { Usage, type UsageQuery, type UsageRow } from '../index.ts';
+import { type JobSettings, Usage, type UsageQuery, type UsageRow } from '../index.ts';
 
 export class SteppedClock implements Clock {
   at: Instant;
@@ -52,11 +52,25 @@ export interface World {
   rows(query: Partial<UsageQuery> & { from: Instant; to: Instant }): Promise<UsageRow[]>;
 }
 
-export const GROUPS = 1;
+export const GROUPS = 4;
 
-export async function openWorld(at: Instant, store: UsageStore = new UsageModel()): Promise<World> {
-  const clock = new SteppedClock(at);
-  const control = openControlModel();
+export interface WorldOptions {
+  store?: UsageStore;
+  /** Given again, the world is the same one after a restart. */
+  control?: ControlStore;
+  clock?: SteppedClock;
+  settings?: Partial<JobSettings>;
+}
+
+export async function openWorld(
+  at: Instant,
+  {
+    store = new UsageModel(),
+    control = openControlModel(),
+    clock = new SteppedClock(at),
+    settings = {},
+  }: WorldOptions = {},
+): Promise<World> {
   const receipts = await Receipts.open(control, { block: 1000 });
   const log = await ControlLog.open(control, receipts, clock);
   const registry = await SeriesRegistry.open(control);
@@ -68,7 +82,8 @@ export async function openWorld(at: Instant, store: UsageStore = new UsageModel(
     receipts,
     clock,
     holder: 'test',
-    groups: 4,
+    groups: GROUPS,
+    settings,
     publish: null,
     report: () => undefined,
   });
