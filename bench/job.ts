@@ -95,13 +95,17 @@ async function day(directory: string, series: number): Promise<Day> {
     say(`floor ${round(floors[0] ?? 0)} s`);
     cloud.clock.at = START + 24 * HOUR + WINDOW_MS;
     const memory = new MemoryWatch();
+    const before = process.cpuUsage();
     const { seconds } = await timed(() => cloud.usage.job.run());
+    const cpu = process.cpuUsage(before);
     const rss = memory.stop();
     const runs = await cloud.control.runs(100);
     const counted = runs.filter((r) => r.stream === 'counter');
     const records = counted.reduce((n, r) => n + r.records, 0);
     const odd = counted.reduce((n, r) => n + r.odd, 0);
-    say(`job ${round(seconds)} s, ${records} records, ${odd} series-spans by the pure path, ${rss} MB`);
+    say(
+      `job ${round(seconds)} s, ${records} records, ${odd} series-spans by the pure path, ${rss} MB, CPU ${round((cpu.user + cpu.system) / 1e6)} s`,
+    );
     const windows: number[] = [];
     for (let i = 0; i < WINDOWS; i++) {
       cloud.clock.at += WINDOW_MS;

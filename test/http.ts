@@ -21,12 +21,22 @@ export const call = async (
   body?: string | Uint8Array<ArrayBuffer>,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> => {
-  const answer = await fetch(server.url + path, {
-    method,
-    headers: { authorization: `Bearer ${server.key}`, ...headers },
-    ...(body === undefined ? {} : { body }),
-    signal: AbortSignal.timeout(30_000),
-  });
+  try {
+    const answer = await fetch(server.url + path, {
+      method,
+      headers: { authorization: `Bearer ${server.key}`, ...headers },
+      ...(body === undefined ? {} : { body }),
+      signal: AbortSignal.timeout(30_000),
+    });
+    return await read(answer);
+  } catch (error) {
+    throw new Error(`${method} ${path}: no answer: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+};
+
+const read = async (answer: Response): Promise<Answer> => {
   const text = await answer.text();
   return { status: answer.status, headers: answer.headers, text, json: parsed(text) };
 };

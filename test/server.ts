@@ -131,7 +131,7 @@ export const launchServer = async (options: ServerOptions = {}): Promise<Launche
     },
     pid: child.pid ?? 0,
     dataDir,
-    output: () => output,
+    output: () => `${output}\n--- the end of its log:\n${endOf(join(dataDir, 'tollgate.log'))}`,
     exited,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
@@ -150,6 +150,15 @@ const ready = async (url: string, exited: Promise<number | null>, output: () => 
     if (answer?.ok) return;
   }
   throw new Error(`the server was not ready after ${ms} ms:\n${output()}`);
+};
+
+/** The last lines of a file, '' when there is none. */
+const endOf = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8').slice(-4000);
+  } catch {
+    return '';
+  }
 };
 
 /** Process ids of PostgreSQL servers whose data directory lies below `dir`, read from their own files. */

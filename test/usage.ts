@@ -1,5 +1,6 @@
 /** Usage as a reader gets it, summed by what a test asks for. One place that knows the answer's shape. */
-import { get, post, scaled } from './http.ts';
+import { setTimeout as wait } from 'node:timers/promises';
+import { call, get, JSON_TYPE, scaled } from './http.ts';
 import type { Server } from './server.ts';
 
 /** One row of GET /api/v1/usage: exact quantity, unit, completeness and flags stand in every row. */
@@ -62,8 +63,13 @@ interface JobStatus {
 }
 
 /** Runs the usage job until it has taken in every fact there is now: a run under way may have begun before them. */
-export const runJob = async (server: Pick<Server, 'url' | 'key'>): Promise<void> => {
+export const runJob = async (server: Pick<Server, 'url' | 'key'>, ms = 60_000): Promise<void> => {
   const { newest } = await get<JobStatus>(server, '/api/v1/job');
-  for (let n = 0; n < 5; n++) if ((await post<JobStatus>(server, '/api/v1/job/run', {})).frontier >= newest) return;
-  throw new Error(`five runs of the job did not reach receipt ${newest}`);
+  for (const began = performance.now(); performance.now() - began < ms; ) {
+    const answer = await call(server, 'POST', '/api/v1/job/run', '{}', { 'content-type': JSON_TYPE });
+    if (answer.status === 200 && (answer.json as JobStatus).frontier >= newest) return;
+    if (answer.status !== 200 && answer.status !== 409) throw new Error(`job run: ${answer.status} ${answer.text}`);
+    if (answer.status === 409) await wait(100);
+  }
+  throw new Error(`the job did not reach receipt ${newest} in ${ms} ms`);
 };

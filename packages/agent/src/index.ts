@@ -27,3 +27,4 @@ export {
   type Sample,
 } from './publisher.ts';
 export { httpNetwork, realClock, realDisk, realRandomness } from './real.ts';
+export { runAgent } from './run.ts';

@@ -20,6 +20,7 @@ interface Loose {
 export interface ClientSettings {
   url: string;
   key: string;
+  /** Bound of one call, its body included; none when left away (an export may stream for long). */
   timeoutMs?: number;
   fetch?: typeof globalThis.fetch;
 }
@@ -69,13 +70,13 @@ const queryOf = (query: Record<string, unknown> = {}): string => {
 export class Client {
   readonly url: string;
   readonly #key: string;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: number | undefined;
   readonly #fetch: typeof globalThis.fetch;
 
   constructor(settings: ClientSettings) {
     this.url = settings.url.replace(/\/+$/, '');
     this.#key = settings.key;
-    this.#timeoutMs = settings.timeoutMs ?? 120_000;
+    this.#timeoutMs = settings.timeoutMs;
     this.#fetch = settings.fetch ?? globalThis.fetch;
   }
 
@@ -105,7 +106,7 @@ export class Client {
           ...more.headers,
         },
         ...(more.body === undefined ? {} : { body: more.body as string }),
-        signal: AbortSignal.timeout(this.#timeoutMs),
+        ...(this.#timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(this.#timeoutMs) }),
       }),
     );
     if (answer.ok) return answer;

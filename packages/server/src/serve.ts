@@ -3,11 +3,12 @@ import { readFileSync, rmSync } from 'node:fs';
 import * as disk from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Collector, httpNetwork, type Report, realDisk } from '@tollgate/agent';
+import { Collector, httpNetwork, type Network, type Report, realDisk } from '@tollgate/agent';
 import { destination, type Logger, pino } from 'pino';
 import { buildApp } from './api/app.ts';
 import { newSecret } from './api/auth.ts';
 import type { Context, Phase } from './api/context.ts';
+import type { App } from './api/provider.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
 import type { ControlBody } from './domain/control-fact.ts';
 import { adoptInterfaces, type Credentials, prepareInstallation } from './first-start.ts';
@@ -162,7 +163,7 @@ const openParts = async (
 /** Memory of one remembered event id (see ingest/identity). */
 const IDENTITY_BYTES = 2.02;
 
-const listen = async (config: Config, context: Context, closers: Closers): Promise<string> => {
+const listen = async (config: Config, context: Context, closers: Closers): Promise<{ url: string; app: App }> => {
   const tls =
     config.tlsCert === ''
       ? null
@@ -175,14 +176,29 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
   const host = config.httpHost.includes(':') ? `[${config.httpHost}]` : config.httpHost;
   // A wildcard is no address to call: the local command line goes through loopback.
   const callable = host === '0.0.0.0' ? '127.0.0.1' : host === '[::]' ? '[::1]' : host;
-  return `${tls === null ? 'http' : 'https'}://${callable}:${port}`;
+  return { url: `${tls === null ? 'http' : 'https'}://${callable}:${port}`, app };
 };
+
+/**
+ * The collector's way in: HTTP as for everyone. With TLS the certificate names the public host, not loopback, so requests
+ * go through the same routes without a socket.
+ */
+const doorFor = (app: App, config: Config, url: string, key: string): Network =>
+  config.tlsCert === ''
+    ? httpNetwork(url, key)
+    : {
+        post: async (path, body, contentType) => {
+          const headers = { 'content-type': contentType, authorization: `Bearer ${key}` };
+          const answer = await app.inject({ method: 'POST', url: path, payload: body, headers });
+          return { status: answer.statusCode, retryAfter: 0, body: answer.body };
+        },
+      };
 
 /** The local collector is an agent like any other: it publishes over HTTP, with a key of its own. */
 const startCollector = (
   config: Config,
   parts: Parts,
-  url: string,
+  network: Network,
   source: string,
   logger: Logger,
   closers: Closers,
@@ -193,7 +209,7 @@ const startCollector = (
   return new Promise((resolve) => {
     try {
       const collector = new Collector(
-        { clock, random, disk: realDisk, network: httpNetwork(url, parts.credentials.collector) },
+        { clock, random, disk: realDisk, network },
         { source, intervalMs: config.pollSeconds * 1000, statePath: join(config.dataDir, 'collector.json') },
         {
           report,
@@ -262,13 +278,22 @@ export const serve = async (config: Config): Promise<number> => {
       closers.add('job', () => parts.usage.job.stop());
       parts.usage.job.start();
     }
-    const url = await listen(config, context, closers);
+    const { url, app } = await listen(config, context, closers);
     phase = 'ready';
     const serverFile = join(config.dataDir, 'server.json');
     writeDurably(serverFile, `${JSON.stringify({ url, pid: process.pid, version, startedAt: clock.now() })}\n`, 0o600);
     closers.add('server file', () => rmSync(serverFile, { force: true }));
     const metered = config.collector && !config.readOnly;
-    const interfaces = metered ? await startCollector(config, parts, url, source, logger, closers) : 0;
+    const interfaces = metered
+      ? await startCollector(
+          config,
+          parts,
+          doorFor(app, config, url, parts.credentials.collector),
+          source,
+          logger,
+          closers,
+        )
+      : 0;
     const { credentials } = parts;
     say(
       startedText({

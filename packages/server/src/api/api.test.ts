@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { errors } from '../errors.ts';
@@ -308,4 +309,20 @@ test('health and metrics answer without a key, and say nothing of tenants', asyn
   const metrics = await api.call(null, 'GET', '/metrics');
   assert.match(metrics.text, /tollgate_ingest_items_total\{outcome="accepted"\} 1/);
   assert.ok(!metrics.text.includes('secret-'));
+});
+
+test('what is not HTTP at all is answered in the same words', async (t) => {
+  const api = await openApi(t);
+  const url = new URL(await api.app.listen({ host: '127.0.0.1', port: 0 }));
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(url.port), url.hostname, () => socket.end('NONSENSE\r\n\r\n'));
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    socket.on('end', () => resolve(text));
+    socket.on('error', reject);
+  });
+  assert.match(answer, /^HTTP\/1.1 400 Bad Request\r\ncontent-type: application\/problem\+json/);
+  assert.match(answer, /"code":"request.invalid"/);
 });

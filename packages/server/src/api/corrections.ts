@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox';
 import type { ControlFact } from '../domain/control-fact.ts';
 import { Problem } from '../errors.ts';
 import { auditBody } from './audit.ts';
-import { need } from './auth.ts';
+import { need, needInstallation } from './auth.ts';
 import { authorOf, type Context, tenantOf, viewerOf } from './context.ts';
 import type { App } from './provider.ts';
 import { mayGive } from './resources.ts';
@@ -157,12 +157,13 @@ export const correctionRoutes = (app: App, context: Context): void => {
     );
   });
 
+  // A set has one name in the whole installation, whoever's events are in it: it is for its operators.
   const sets = { tags, response: { 200: Page(SetRow) } };
   app.get(
     '/api/v1/corrections/sets',
     { schema: { ...sets, summary: 'Named sets of events sent in later' } },
     (request) => {
-      need(request, 'admin');
+      needInstallation(request, 'admin');
       return { items: [...context.log.book.allSets()].map(({ name, state }) => ({ name, state })) };
     },
   );
@@ -174,7 +175,7 @@ export const correctionRoutes = (app: App, context: Context): void => {
     response: { 200: Done },
   };
   app.post('/api/v1/corrections/sets', { schema: openSchema }, async (request) => {
-    const who = need(request, 'admin');
+    const who = needInstallation(request, 'admin');
     return done(
       await context.usage.corrections.openSet(request.body.name, authorOf(who, who.account ?? '', request.body.reason)),
     );
@@ -189,7 +190,7 @@ export const correctionRoutes = (app: App, context: Context): void => {
     response: { 200: Done },
   };
   app.post('/api/v1/corrections/sets/:name/undo', { schema: undoSchema }, async (request) => {
-    const who = need(request, 'admin');
+    const who = needInstallation(request, 'admin');
     return done(
       await context.usage.corrections.undoSet(
         request.params.name,

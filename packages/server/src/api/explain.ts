@@ -22,7 +22,7 @@ const readable = (value: unknown): unknown => {
   );
 };
 
-/** Its fields differ by kind; docs/reference/explain.md shows them. */
+/** Its fields differ by kind: see ExplainedCounter and ExplainedEvent in ../usage/explain.ts. */
 const Explained = Type.Unsafe<unknown>({ type: 'object', additionalProperties: true });
 
 export const explainRoutes = (app: App, context: Context): void => {

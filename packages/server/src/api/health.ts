@@ -2,6 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { isLoopback } from '../config.ts';
 import { Problem } from '../errors.ts';
 import { need } from './auth.ts';
 import type { Context } from './context.ts';
@@ -118,9 +119,9 @@ export const healthRoutes = (app: App, context: Context, metrics: Metrics): void
       return { status: 'ready' };
     },
   );
-  // On loopback a scraper needs no key; names of tenants are not in the metrics.
+  // On loopback a scraper needs no key: names of tenants are not in the metrics. Elsewhere figures are not for everyone.
   app.get('/metrics', { schema: { tags, summary: 'Prometheus text', security: [] } }, async (request, reply) => {
-    if (context.config.metricsKey) need(request, 'read');
+    if (context.config.metricsKey || !isLoopback(context.config.httpHost)) need(request, 'read');
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 };

@@ -18,7 +18,6 @@ const Backlog = Type.Object({
 });
 const Status = Type.Object({
   running: Type.Boolean(),
-  rerunning: Type.Boolean(),
   frontier: Type.Integer({ description: 'Facts with a receipt number up to this one are in the records' }),
   newest: Type.Integer({ description: 'Receipt number up to which all facts are durable' }),
   closedTo: NullableText({ description: 'All windows before this are closed' }),
@@ -56,11 +55,10 @@ const runRow = (run: Run): Static<typeof RunRow> => ({
   finishedAt: run.finishedAt === null ? null : isoText(run.finishedAt),
 });
 
-export const jobStatus = async (context: Context, rerunning = false): Promise<Static<typeof Status>> => {
+export const jobStatus = async (context: Context): Promise<Static<typeof Status>> => {
   const s = await context.usage.job.status();
   return {
     running: s.running,
-    rerunning,
     frontier: s.frontier,
     newest: context.receipts.frontier(),
     closedTo: orNull(s.closedTo),
@@ -73,25 +71,50 @@ export const jobStatus = async (context: Context, rerunning = false): Promise<St
   };
 };
 
-/** One rerun at a time, worked off behind the answer; `tollgate job rerun` asks for its state until it is done. */
-interface Rerun {
+/** What somebody asked for: worked off behind the answer, because it may last longer than a request. One at a time. */
+interface Task {
+  kind: 'run' | 'rerun';
   from: number;
   to: number;
   state: 'running' | 'done' | 'failed';
   records: number;
   error: string;
 }
+const TaskRow = Type.Object({
+  kind: Words(['run', 'rerun'] as const),
+  from: NullableText(),
+  to: NullableText(),
+  state: Words(['running', 'done', 'failed'] as const),
+  records: Type.Integer(),
+  error: Type.String(),
+});
+const taskRow = (t: Task): Static<typeof TaskRow> => ({ ...t, from: orNull(t.from), to: orNull(t.to) });
+
+const begin = (context: Context, task: Task): Task => {
+  const work =
+    task.kind === 'run'
+      ? context.usage.job.run().then(() => ({ records: 0 }))
+      : context.usage.job.rerun(task.from, task.to);
+  work.then(
+    ({ records }) => Object.assign(task, { state: 'done', records }),
+    (error: unknown) => {
+      context.logger.error({ err: error }, `${task.kind} failed`);
+      Object.assign(task, { state: 'failed', error: error instanceof Error ? error.message : String(error) });
+    },
+  );
+  return task;
+};
 
 export const jobRoutes = (app: App, context: Context): void => {
   const tags = ['job'];
-  let rerun: Rerun | null = null;
+  let task: Task | null = null;
 
   app.get(
     '/api/v1/job',
     { schema: { tags, summary: 'How far the usage job is', response: { 200: Status } } },
     (request) => {
       need(request, 'read');
-      return jobStatus(context, rerun?.state === 'running');
+      return jobStatus(context);
     },
   );
 
@@ -117,58 +140,58 @@ export const jobRoutes = (app: App, context: Context): void => {
     },
   );
 
-  app.post(
-    '/api/v1/job/run',
-    { schema: { tags, summary: 'Runs the job now; answers when the run is done', response: { 200: Status } } },
-    async (request) => {
-      needInstallation(request, 'admin');
+  const idle = (): void => {
+    if (task?.state === 'running') throw new Problem('job.busy', `A ${task.kind} is under way`);
+  };
+  const RunQuery = Type.Object({
+    wait: Type.Optional(
+      Type.Boolean({ description: 'false: answer at once, see GET /api/v1/job/rerun; default true' }),
+    ),
+  });
+  const runSchema = {
+    tags,
+    summary: 'Runs the job now',
+    querystring: RunQuery,
+    response: { 200: Status, 202: TaskRow },
+  };
+  app.post('/api/v1/job/run', { schema: runSchema }, async (request, reply) => {
+    needInstallation(request, 'admin');
+    if (request.query.wait !== false) {
       await context.usage.job.run();
-      return jobStatus(context);
-    },
-  );
+      return reply.send(await jobStatus(context));
+    }
+    idle();
+    task = begin(context, { kind: 'run', from: 0, to: 0, state: 'running', records: 0, error: '' });
+    return reply.code(202).send(taskRow(task));
+  });
 
   const Span = Type.Object(
     { from: InstantText('First instant'), to: InstantText('One past the last'), reason: Reason },
     { additionalProperties: false },
   );
-  const RerunState = Type.Object({
-    from: Type.String(),
-    to: Type.String(),
-    state: Words(['running', 'done', 'failed'] as const),
-    records: Type.Integer(),
-    error: Type.String(),
-  });
-  const shown = (r: Rerun): Static<typeof RerunState> => ({ ...r, from: isoText(r.from), to: isoText(r.to) });
   const rerunSchema = {
     tags,
     summary: 'Computes a span again from the facts; the same records come out',
     body: Span,
-    response: { 202: RerunState },
+    response: { 202: TaskRow },
   };
   app.post('/api/v1/job/rerun', { schema: rerunSchema }, async (request, reply) => {
     const who = needInstallation(request, 'admin');
-    if (rerun?.state === 'running') throw new Problem('job.busy', `A rerun from ${isoText(rerun.from)} is under way`);
+    idle();
     const [from, to] = [instantOf(request.body.from, 'from'), instantOf(request.body.to, 'to')];
     if (from >= to) throw new Problem('query.range', 'from must lie before to', { pointer: '/from' });
-    const started: Rerun = { from, to, state: 'running', records: 0, error: '' };
-    rerun = started;
     context.logger.info({ from: isoText(from), to: isoText(to), by: authorOf(who, '', request.body.reason) }, 'rerun');
-    context.usage.job.rerun(from, to).then(
-      ({ records }) => Object.assign(started, { state: 'done', records }),
-      (error: unknown) => {
-        context.logger.error({ err: error }, 'rerun failed');
-        Object.assign(started, { state: 'failed', error: error instanceof Error ? error.message : String(error) });
-      },
-    );
-    return reply.code(202).send(shown(started));
+    task = begin(context, { kind: 'rerun', from, to, state: 'running', records: 0, error: '' });
+    return reply.code(202).send(taskRow(task));
   });
+
   app.get(
     '/api/v1/job/rerun',
-    { schema: { tags, summary: 'State of the last rerun', response: { 200: RerunState } } },
+    { schema: { tags, summary: 'State of the last run or rerun that was asked for', response: { 200: TaskRow } } },
     (request) => {
       needInstallation(request, 'read');
-      if (rerun === null) throw new Problem('run.unknown', 'Nothing was rerun since the server started');
-      return shown(rerun);
+      if (task === null) throw new Problem('run.unknown', 'Nothing was asked for since the server started');
+      return taskRow(task);
     },
   );
 };

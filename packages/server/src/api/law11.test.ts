@@ -66,12 +66,12 @@ const reading: Record<string, string> = {
   'GET /api/v1/resources/{id}/owners': '/api/v1/resources/nic-mine/owners',
   'GET /api/v1/sources': '/api/v1/sources',
   'GET /api/v1/usage': `/api/v1/usage?${span}`,
-  'GET /api/v1/corrections/sets': '/api/v1/corrections/sets',
   'GET /api/v1/job': '/api/v1/job',
 };
 /** Routes a tenant's key is refused at, whatever its scopes. */
 const refused: Record<string, string> = {
   'GET /api/v1/audit': '/api/v1/audit',
+  'GET /api/v1/corrections/sets': '/api/v1/corrections/sets',
   'GET /api/v1/export': `/api/v1/export?${span}`,
   'GET /api/v1/job/runs': '/api/v1/job/runs',
   'GET /api/v1/job/runs/{id}': '/api/v1/job/runs/1',

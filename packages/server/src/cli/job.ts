@@ -28,10 +28,17 @@ const windowsDone = (client: Client): (() => Promise<Step>) => {
   };
 };
 
-const waitForRerun = async (io: Io, client: Client) => {
+/** Waits for what was asked for. Throws CliError when it failed. */
+const finished = async (io: Io, client: Client) => {
   for (;;) {
-    const state = await client.call('GET /api/v1/job/rerun');
-    if (state.state !== 'running') return state;
+    const task = await client.call('GET /api/v1/job/rerun');
+    if (task.state === 'failed')
+      throw new CliError(
+        Exit.failure,
+        `The ${task.kind} failed: ${task.error}`,
+        'See `tollgate job runs` and the log of the server.',
+      );
+    if (task.state === 'done') return task;
     await io.sleep(POLL_MS);
   }
 };
@@ -72,7 +79,9 @@ export const jobCommand = (program: Command, io: Io): void => {
     .description('run the job now and wait for it')
     .action(async () => {
       const client = connect(io);
-      const status = await withProgress(io, client.call('POST /api/v1/job/run'), windowsDone(client));
+      await client.call('POST /api/v1/job/run', { query: { wait: false } });
+      await withProgress(io, finished(io, client), windowsDone(client));
+      const status = await client.call('GET /api/v1/job');
       if (io.flags.json) return json(io, status);
       show(io, status);
     });
@@ -86,13 +95,7 @@ export const jobCommand = (program: Command, io: Io): void => {
       const client = connect(io);
       await client.call('POST /api/v1/job/rerun', { body: o });
       const look = async (): Promise<Step> => ({ part: null, text: `computing ${o.from} to ${o.to} again` });
-      const state = await withProgress(io, waitForRerun(io, client), look);
-      if (state.state === 'failed')
-        throw new CliError(
-          Exit.failure,
-          `The rerun failed: ${state.error}`,
-          'See `tollgate job runs` and the log of the server.',
-        );
+      const state = await withProgress(io, finished(io, client), look);
       if (io.flags.json) return json(io, state);
       io.out(`Computed ${state.records} records again.\n`);
     });

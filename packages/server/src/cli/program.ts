@@ -3,6 +3,7 @@ import { ApiError, Unreachable } from '@tollgate/client';
 import { Command, CommanderError } from 'commander';
 import { type SettingName, settings } from '../config.ts';
 import { accountsCommand } from './accounts.ts';
+import { agentCommand } from './agent.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { fileCommands } from './files.ts';
@@ -29,7 +30,9 @@ const failureOf = (error: unknown): Failure => {
     return {
       exit: Exit.unreachable,
       message: `No server answers at ${error.url}: ${error.message}`,
-      hint: 'Is it running? Start it with `npm start`, or name another with TOLLGATE_URL.',
+      hint: error.message.includes('certificate')
+        ? 'Set TOLLGATE_URL to the name in the certificate, and NODE_EXTRA_CA_CERTS to the file of its authority.'
+        : 'Is it running? Start it with `npm start`, or name another with TOLLGATE_URL.',
     };
   if (error instanceof ApiError) {
     const place = error.pointer === '' ? '' : ` (${error.pointer})`;
@@ -45,12 +48,8 @@ const failureOf = (error: unknown): Failure => {
   return { exit: Exit.failure, message: error instanceof Error ? error.message : String(error), hint: '' };
 };
 
-/** Runs one command line and resolves to its exit code. Writes only through `io`. */
-export const runProgram = async (args: readonly string[], io: Io, version: string): Promise<number> => {
-  let code: number = Exit.ok;
-  const end = (next: number): void => {
-    code = next;
-  };
+/** All commands. `end` sets the exit code of a command that did what was asked. */
+export const buildProgram = (io: Io, version: string, end: (code: number) => void): Command => {
   const program = new Command('tollgate')
     .description('Meters what tenants consume, from the raw counter to the usage record.')
     .version(version)
@@ -83,7 +82,17 @@ export const runProgram = async (args: readonly string[], io: Io, version: strin
   explainCommand(program, io);
   doctorCommand(program, io, end);
   fileCommands(program, io);
+  agentCommand(program, end);
   inherit(program);
+  return program;
+};
+
+/** Runs one command line and resolves to its exit code. Writes only through `io`. */
+export const runProgram = async (args: readonly string[], io: Io, version: string): Promise<number> => {
+  let code: number = Exit.ok;
+  const program = buildProgram(io, version, (next) => {
+    code = next;
+  });
   try {
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {

@@ -9,11 +9,11 @@ import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 import type { ControlStore, SetAside } from '../store/control-store.ts';
-import type { Receipts, Taken } from '../store/receipts.ts';
+import type { Receipts } from '../store/receipts.ts';
 import { type FactWriter, Range, type UsageStore } from '../store/usage-store.ts';
 import { type EventLimits, type Headers, type Mode, readEvents } from './cloudevents.ts';
 import { ColumnPool, type EventColumns } from './columns.ts';
-import type { Committer, Group } from './commit.ts';
+import { type Committer, fill, type Group, joinGroup } from './commit.ts';
 import { hashEvent, type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
 import { Verdict } from './identity/segment.ts';
 import type { Mark, Marks } from './marks.ts';
@@ -126,10 +126,15 @@ class EventRequest {
       const answers = asked instanceof Promise ? await asked : asked;
       const numbers = this.in.committer.numbers(cols.count);
       const taken = numbers instanceof Promise ? await numbers : numbers;
-      if (!this.in.committer.inOrder(taken)) continue;
-      if (answers.generation === this.in.index.generation) return this.join(taken, answers);
       // A table may have become a segment while segments were read: then both would have missed what it holds.
-      taken.done();
+      if (answers.generation !== this.in.index.generation) taken.done();
+      else {
+        const group = this.in.committer.enter(taken, cols.count, cols.count - cols.faults.length, this.size);
+        if (group !== null) {
+          fill(group, taken.first, () => this.join(group, taken.first, answers));
+          return this.answer(group, taken.first);
+        }
+      }
     }
   }
 
@@ -170,17 +175,11 @@ class EventRequest {
       if (cols.take[p] === 1) hashEvent(keys, cols, p * Range.width, cols.identity, p * 4);
   }
 
-  /** In one turn: group, receipts, claims, rows. Nothing here may wait. */
-  private join(taken: Taken, answers: SegmentAnswers): Promise<BatchOutcome> {
-    const { cols } = this;
-    const group = this.in.committer.enter(taken, cols.count, cols.count - cols.faults.length, this.size);
-    fill(group, () => {
-      cols.firstReceipt = taken.first;
-      this.claim(group, answers);
-      writeColumns(group.writer, cols);
-      this.writeReadings(group, 0);
-    });
-    return this.answer(group, taken.first);
+  private join(group: Group, first: number, answers: SegmentAnswers): void {
+    this.cols.firstReceipt = first;
+    this.claim(group, answers);
+    writeColumns(group.writer, this.cols);
+    this.writeReadings(group, 0);
   }
 
   private claim(group: Group, { verdicts }: SegmentAnswers): void {
@@ -304,16 +303,14 @@ class EventRequest {
   /** Nothing is stored under this id: another id has the same hash. Written by itself, with a receipt of now. */
   private async acceptAnyway(p: number): Promise<void> {
     const { cols } = this;
-    const taken = await takeInOrder(this.in.committer, 1);
-    const group = this.in.committer.enter(taken, 1, 1, 0);
-    fill(group, () => {
+    const { group } = await joinGroup(this.in.committer, { numbers: 1, facts: 1, bytes: 0 }, (into, first) => {
       const [hi = 0, lo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
-      group.claims.push(this.in.index.claim(hi, lo, contentHi, contentLo, group.number));
+      into.claims.push(this.in.index.claim(hi, lo, contentHi, contentLo, into.number));
       cols.take.fill(0);
       cols.take[p] = 1;
-      cols.firstReceipt = taken.first - p;
-      writeColumns(group.writer, cols);
-      this.writeReadings(group, 0);
+      cols.firstReceipt = first - p;
+      writeColumns(into.writer, cols);
+      this.writeReadings(into, 0);
     });
     await group.settled;
   }
@@ -333,14 +330,14 @@ class EventRequest {
     await this.findSeries();
     this.hash();
     const mark = this.in.marks.of(cols.tenant, source, run);
-    const taken = await takeInOrder(this.in.committer, cols.count + 1);
-    const group = this.in.committer.enter(taken, cols.count + 1, cols.count - cols.faults.length + 1, this.size);
-    fill(group, () => {
-      cols.firstReceipt = taken.first;
+    const size = { numbers: cols.count + 1, facts: cols.count - cols.faults.length + 1, bytes: this.size };
+    let repeated: Promise<void> = Promise.resolve();
+    const { group, first } = await joinGroup(this.in.committer, size, (into, from) => {
+      cols.firstReceipt = from;
       this.dropRepeated(mark, sequence);
-      writeColumns(group.writer, cols);
-      this.writeReadings(group, sentAt);
-      group.writer.declaration({
+      writeColumns(into.writer, cols);
+      this.writeReadings(into, sentAt);
+      into.writer.declaration({
         tenant: cols.tenant,
         source,
         run,
@@ -349,13 +346,13 @@ class EventRequest {
         completeThrough: Math.min(complete, this.now),
         sentAt,
         receivedAt: this.now,
-        receipt: taken.first + cols.count,
+        receipt: from + cols.count,
       });
+      if (this.duplicates.length > 0) repeated = mark.settled;
+      if (cols.count > 0) into.claimSequence(mark, sequence + cols.count - 1);
     });
-    const repeated = this.duplicates.length > 0 ? mark.settled : group.settled;
-    if (cols.count > 0) group.claimSequence(mark, sequence + cols.count - 1);
     await repeated;
-    return this.answer(group, cols.count === 0 ? 0 : taken.first);
+    return this.answer(group, cols.count === 0 ? 0 : first);
   }
 
   private dropRepeated(mark: Mark, sequence: number): void {
@@ -391,24 +388,6 @@ class EventRequest {
     if (source === '') throw new Problem('request.invalid', 'A numbered batch without events must name its source.');
     if (!ctx.mayspeak(source)) throw new Problem('auth.source');
     return source;
-  }
-}
-
-/** Numbers that no later request has overtaken; they must be used in the turn in which this resolves. */
-export async function takeInOrder(committer: Committer, count: number): Promise<Taken> {
-  for (;;) {
-    const taken = await committer.numbers(count);
-    if (committer.inOrder(taken)) return taken;
-  }
-}
-
-/** Fills the group in one piece. A claim without its row would lose an event for good, so an error gives the group back. */
-export function fill(group: Group, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    group.broken = error;
-    throw error;
   }
 }
 

@@ -6,9 +6,8 @@ import type { BatchOutcome, ItemOutcome, ResourceHint } from '@tollgate/event';
 import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
-import type { Taken } from '../store/receipts.ts';
-import { fill, type Intake, takeInOrder } from './accept-events.ts';
-import { type Group, unavailable } from './commit.ts';
+import type { Intake } from './accept-events.ts';
+import { type Group, joinGroup, unavailable } from './commit.ts';
 import { epochNumber } from './epoch.ts';
 import type { Mark } from './marks.ts';
 import { INSTANT_END } from './metering.ts';
@@ -70,8 +69,7 @@ class ReadingsRequest {
     const rows = this.ofKnownMeters(fresh);
     await this.declareResources();
     const series = await this.register(rows);
-    const taken = await takeInOrder(intake.committer, batch.items + 1);
-    return this.join(taken, mark, claimed, rows, series);
+    return this.join(mark, claimed, rows, series);
   }
 
   /** Rows whose series names a cumulative meter; the others are rejected. */
@@ -114,31 +112,31 @@ class ReadingsRequest {
     return { key, width, lineBits, period, layer, epoch: this.epochs[index] as number, epochText: epoch };
   }
 
-  /** In one turn: group, receipts, stamps, rows, mark. Nothing here may wait. */
-  private join(
-    taken: Taken,
+  private async join(
     mark: Mark,
     claimedBefore: number,
     rows: readonly Row[],
     series: ReadonlyMap<number, Series>,
   ): Promise<BatchOutcome> {
-    const { batch, in: intake } = this;
-    // A commit failed while series were registered: what looked like a repetition is none, and was not prepared.
-    const fellBack = mark.claimed < claimedBefore;
-    if (fellBack) taken.done();
-    if (fellBack) throw unavailable('The store could not commit.');
-    const group = intake.committer.enter(taken, batch.items + 1, rows.length + 1, this.size);
-    fill(group, () => {
+    const { batch } = this;
+    let fellBack = false;
+    let repeated: Promise<void> = Promise.resolve();
+    const size = { numbers: batch.items + 1, facts: rows.length + 1, bytes: this.size };
+    const { group, first } = await joinGroup(this.in.committer, size, (into, from) => {
+      // A commit failed while series were registered: what looked like a repetition is none, and was not prepared.
+      fellBack = mark.claimed < claimedBefore;
+      if (fellBack) return;
       for (const row of rows) {
-        if (batch.sequence + row.position > mark.claimed)
-          this.write(row, series.get(row.head) as Series, group, taken.first);
+        if (batch.sequence + row.position > mark.claimed) this.write(row, series.get(row.head) as Series, into, from);
       }
-      this.declare(group, taken.first + batch.items);
+      this.declare(into, from + batch.items);
+      if (this.noteDuplicates(mark) > 0) repeated = mark.settled;
+      if (batch.items > 0) into.claimSequence(mark, batch.sequence + batch.items - 1);
     });
-    const duplicates = this.noteDuplicates(mark);
-    const repeated = duplicates > 0 ? mark.settled : group.settled;
-    if (batch.items > 0) group.claimSequence(mark, batch.sequence + batch.items - 1);
-    return this.answer(group, repeated, batch.items === 0 ? 0 : taken.first);
+    if (fellBack) throw unavailable('The store could not commit.');
+    await repeated;
+    await group.settled;
+    return this.outcome.result(batch.items, this.faults, batch.items === 0 ? 0 : first);
   }
 
   private noteDuplicates(mark: Mark): number {
@@ -199,11 +197,5 @@ class ReadingsRequest {
       receivedAt: this.now,
       receipt,
     });
-  }
-
-  private async answer(group: Group, repeated: Promise<void>, firstReceipt: number): Promise<BatchOutcome> {
-    await repeated;
-    await group.settled;
-    return this.outcome.result(this.batch.items, this.faults, firstReceipt);
   }
 }

@@ -124,33 +124,26 @@ export class Committer {
     return { events: this.queuedEvents, bytes: this.queuedBytes, recovering: this.recovering };
   }
 
-  /**
-   * Numbers for a request: resolves with them in the turn in which they must be used. Order of receipts is order of
-   * arrival, so numbers that had to be waited for are given up when a later request has gone ahead meanwhile.
-   */
+  /** Numbers for a request, at once or after waiting for a block of them. */
   numbers(count: number): Taken | Promise<Taken> {
     return this.parts.receipts.takeNow(count) ?? this.parts.receipts.take(count);
   }
-  inOrder(taken: Taken): boolean {
-    if (taken.first > this.joined) return true;
-    taken.done();
-    return false;
-  }
 
   /**
-   * The group a request joins with the numbers it took, now and in this turn of the loop. Throws Problem (busy,
-   * unavailable, stopping) and gives the numbers back.
+   * The group a request joins with the numbers it took, now and in this turn of the loop. Null: the numbers had to be
+   * waited for, and a later request has gone ahead meanwhile; order of receipts is order of arrival, so others must be
+   * taken. Throws Problem: busy, unavailable, stopping. In both cases the numbers are given back.
    */
-  enter(taken: Taken, numbers: number, facts: number, bytes: number): Group {
+  enter(taken: Taken, numbers: number, facts: number, bytes: number): Group | null {
+    let group: Group | null = null;
     try {
-      const group = this.place(facts, bytes);
-      group.take(taken, numbers);
-      this.joined = group.last;
-      return group;
-    } catch (error) {
-      taken.done();
-      throw error;
+      if (taken.first > this.joined) group = this.place(facts, bytes);
+    } finally {
+      if (group === null) taken.done();
     }
+    group?.take(taken, numbers);
+    this.joined = group?.last ?? this.joined;
+    return group;
   }
 
   private place(facts: number, bytes: number): Group {
@@ -295,6 +288,37 @@ export class Committer {
   async close(): Promise<void> {
     this.closing = true;
     if (this.running) await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+}
+
+export interface Joined {
+  group: Group;
+  first: Receipt;
+}
+
+/**
+ * Joins the open group and fills it, both in one turn of the loop: `work` must not wait. An error in it gives the whole
+ * group back, because a claim without its row would lose an event for good.
+ */
+export function fill(group: Group, first: Receipt, work: (group: Group, first: Receipt) => void): Joined {
+  try {
+    work(group, first);
+  } catch (error) {
+    group.broken = error;
+    throw error;
+  }
+  return { group, first };
+}
+
+export async function joinGroup(
+  committer: Committer,
+  size: { numbers: number; facts: number; bytes: number },
+  work: (group: Group, first: Receipt) => void,
+): Promise<Joined> {
+  for (;;) {
+    const taken = await committer.numbers(size.numbers);
+    const group = committer.enter(taken, size.numbers, size.facts, size.bytes);
+    if (group !== null) return fill(group, taken.first, work);
   }
 }
 

@@ -125,6 +125,7 @@ export class Usage {
       closedTo: () => 0,
       gaps: () => [],
       eventsClosedTo: 0,
+      eventGaps: [],
       levelsTrustedTo: 0,
       now,
     };

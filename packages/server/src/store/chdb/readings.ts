@@ -20,7 +20,10 @@ export function readingOf(rows: RowReader): SeriesReading {
   return { series, t, value, epoch, start, receipt, sourceTime, stamps: rows.u8() };
 }
 
-/** Readings of the series with from <= t < to, each series' in receipt order. */
+/**
+ * Readings of the series with from <= t < to, each series' in receipt order. Without FINAL: it would merge all series of
+ * those windows to give back a few; equal keys come side by side in this order, the first accepted one first.
+ */
 export async function readings(
   lane: Lane,
   series: readonly number[],
@@ -31,18 +34,32 @@ export async function readings(
   const out = new Map<number, SeriesReading[]>();
   if (series.length === 0 || from >= to) return out;
   const rows = await lane.rows(
-    `SELECT ${COLUMNS} FROM reading FINAL
+    `SELECT ${COLUMNS} FROM reading
      WHERE ${seriesIn(series)} AND ${within(from, to)} AND receipt <= ${num(frontier)}
-     ORDER BY series, receipt`,
+     ORDER BY series, t, epoch, value, ended, receipt`,
   );
+  let list: SeriesReading[] = [];
+  let last: SeriesReading | null = null;
   while (rows.more) {
     const reading = readingOf(rows);
-    const list = out.get(reading.series);
-    if (list === undefined) out.set(reading.series, [reading]);
-    else list.push(reading);
+    if (last !== null && sameKey(last, reading)) continue;
+    if (last?.series !== reading.series) {
+      list = [];
+      out.set(reading.series, list);
+    }
+    list.push(reading);
+    last = reading;
   }
+  for (const own of out.values()) own.sort((x, y) => x.receipt - y.receipt);
   return out;
 }
+
+const sameKey = (a: SeriesReading, b: SeriesReading): boolean =>
+  a.series === b.series &&
+  a.t === b.t &&
+  a.epoch === b.epoch &&
+  a.value === b.value &&
+  (a.stamps & Stamp.end) === (b.stamps & Stamp.end);
 
 type Side = 'before' | 'after';
 

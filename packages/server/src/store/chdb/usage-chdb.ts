@@ -1,11 +1,12 @@
 /** The usage store on chDB: ClickHouse in this process, on one directory. */
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drainPending } from 'chdb';
 import type { Declaration, Receipt, SeriesReading, StoredEvent } from '../../domain/fact.ts';
 import type { Meter } from '../../domain/meter.ts';
 import type { CounterRecord, TallyRecord } from '../../domain/record.ts';
 import type { Instant } from '../../domain/window.ts';
+import { codeOf, StoreError } from '../errors.ts';
 import type {
   CounterSum,
   EventQuery,
@@ -61,7 +62,29 @@ export async function openChdb(options: ChdbOptions): Promise<UsageChdb> {
   } catch (error) {
     for (const opened of lanes) await opened.close();
     await drainPending();
-    throw refusal(error);
+    throw lanes.length === 0 ? await whyNotOpened(options.directory, error) : refusal(error);
+  }
+}
+
+/** The engine says that it could not connect, and why only to stderr. Its status file names who holds the directory. */
+async function whyNotOpened(directory: string, error: unknown): Promise<Error> {
+  const status = await readFile(join(directory, 'status'), 'utf8').catch(() => '');
+  const holder = Number(/^PID: (\d+)/m.exec(status)?.[1] ?? 0);
+  if (holder > 0 && holder !== process.pid && isAlive(holder)) {
+    return new StoreError('store.locked', `Process ${holder} has the usage store open.`, {
+      hint: 'Stop the other server, or choose another data directory.',
+      cause: error,
+    });
+  }
+  return refusal(error);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
   }
 }
 
@@ -239,6 +262,8 @@ export class UsageChdb implements UsageStore {
     const probe = join(this.directory, `probe-${++this.probes}`);
     try {
       await this.reader.execute('SELECT 1');
+      const { bavail, bsize } = await statfs(this.directory);
+      if (bavail * bsize < SPACE_MIN) return { writable: false, detail: `${bavail * bsize} bytes of disk are left.` };
       const handle = await open(probe, 'w', 0o600);
       try {
         await handle.write(PROBE);
@@ -267,5 +292,6 @@ export class UsageChdb implements UsageStore {
   }
 }
 
-/** Large enough to need space of its own on a full disk. */
-const PROBE = Buffer.alloc(64 * 1024, 'probe ');
+const PROBE = 'A file that shows whether the directory can be written to.\n';
+/** Below this a commit of the largest body, and the merges behind it, may not find room. */
+const SPACE_MIN = 32_000_000;
