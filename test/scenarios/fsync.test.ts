@@ -34,6 +34,12 @@ test('the reader of traces finds a missing sync of a file, of a directory, and a
   assert.match(answersOf(lateWrite, watched)[0]?.complaints[0] ?? '', /after its last write/);
 });
 
+/**
+ * A file of a part that is being written. Projections are left out: the engine does not sync their files and needs none
+ * of them, what is lost of them is found by its checksum and done without (disk.test.ts takes them away).
+ */
+const isPart = (path: string): boolean => /\/tmp_insert_/.test(path) && !/\.proj\//.test(path);
+
 const CALLS = 'openat,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,sendto,sendmsg,rename,renameat,renameat2';
 
 /** Attaches to the running process and all its threads; resolves when the trace has begun. */
@@ -95,10 +101,7 @@ test('files and their directories are synced before every 2xx', { skip: needs('l
     } finally {
       await detach(tracer);
     }
-    const reports = answersOf(
-      readFileSync(file, 'utf8'),
-      (path) => /\/tmp_insert_/.test(path) && path.startsWith(server.dataDir),
-    );
+    const reports = answersOf(readFileSync(file, 'utf8'), (path) => isPart(path) && path.startsWith(server.dataDir));
     assert.equal(reports.length, rounds * 2, 'every answer is in the trace');
     for (const { answer, files, complaints } of reports) {
       assert.match(answer, /^HTTP\/1\.1 2/);

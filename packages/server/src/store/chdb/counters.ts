@@ -85,8 +85,9 @@ async function closeSpan(held: HeldLane, span: Span, frontier: Receipt, forced: 
 }
 
 /**
- * Series without any reading in the context, but with readings on both sides of it: the span lies in their gap. Answered
- * from the projection of each part, for facts of any receipt: one too many is only more work for the pure path.
+ * Series without any reading in the context that may have usage there all the same: readings on both sides of it (the
+ * span lies in their gap), or a first reading after it that declares a start before its end. Answered from the projection
+ * of each part, for facts of any receipt: one too many is only more work for the pure path.
  */
 async function silentSeries(held: HeldLane, span: Span): Promise<number[]> {
   const after = dateTime(span.to + WINDOW_MS);
@@ -99,13 +100,18 @@ async function silentSeries(held: HeldLane, span: Span): Promise<number[]> {
   );
   if (later.length === 0) return [];
   const before = dateTime(span.from - WINDOW_MS);
-  return list(
+  const inGap = await list(
     held,
     `SELECT series FROM (
        SELECT series, min(bucket) AS earliest FROM reading
        WHERE ${seriesIn(later)} AND toDate(bucket) <= toDate(${before}) GROUP BY series
      ) WHERE earliest < ${before}`,
   );
+  const known = new Set(inGap);
+  const fresh = later.filter((id) => !known.has(id));
+  if (fresh.length === 0) return inGap;
+  const started = `SELECT DISTINCT series FROM reading WHERE ${seriesIn(fresh)} AND bucket >= ${after} AND start > 0 AND start < ${num(span.to)}`;
+  return [...inGap, ...(await list(held, started))];
 }
 
 async function list(held: HeldLane, sql: string): Promise<number[]> {
@@ -163,8 +169,11 @@ function* piecesOf(
   }
 }
 
-/** Stamps that may keep a reading from counting: only one without them is sure to end the segment before it. */
-const DOUBTFUL_STAMPS = 1 | 64;
+/**
+ * Stamps (late, end, fast) that may keep a reading from counting, or make it another's that counts: only one without them
+ * is sure to end the segment of its epoch before it.
+ */
+const DOUBTFUL_STAMPS = 1 | 16 | 64;
 
 /**
  * Windows of [span.from, span.to) that facts with after < receipt <= frontier may have changed: those of the new readings
@@ -192,7 +201,10 @@ export async function touchedCounters(lane: Lane, span: Span, after: Receipt, fr
   return out;
 }
 
-/** Series whose first sure reading at or after the span's end is new: it gives the silence before it an end. */
+/**
+ * Series whose first sure reading at or after the span's end is new: it gives the silence before it an end. By epoch,
+ * because two of them may live at once while an object moves.
+ */
 async function freshTails(lane: Lane, span: Span, fresh: string, after: Receipt, frontier: Receipt): Promise<number[]> {
   const near = span.to + 2 * WINDOW_MS;
   const sure = `bitAnd(stamps, ${num(DOUBTFUL_STAMPS)}) = 0`;
@@ -200,9 +212,9 @@ async function freshTails(lane: Lane, span: Span, fresh: string, after: Receipt,
   return lane.exclusive(async (held) => {
     const firstIsNew = await list(
       held,
-      `SELECT series FROM (
-         SELECT series, argMinIf(receipt, (t, receipt), ${sure}) AS first_sure, max(receipt) AS newest FROM reading
-         WHERE ${close} GROUP BY series
+      `SELECT DISTINCT series FROM (
+         SELECT series, epoch, argMinIf(receipt, (t, receipt), ${sure}) AS first_sure, max(receipt) AS newest FROM reading
+         WHERE ${close} GROUP BY series, epoch
        ) WHERE newest > ${num(after)} AND (first_sure = 0 OR first_sure > ${num(after)})`,
     );
     // Nothing sure nearby that is old: look further out, where only series that were silent for long are left.
@@ -210,33 +222,33 @@ async function freshTails(lane: Lane, span: Span, fresh: string, after: Receipt,
       held,
       `SELECT DISTINCT series FROM reading
        WHERE ${fresh} AND bucket >= ${dateTime(near)}
-         AND series NOT IN (SELECT series FROM reading WHERE ${close} AND receipt <= ${num(after)} AND ${sure})`,
+         AND (series, epoch) NOT IN (SELECT series, epoch FROM reading WHERE ${close} AND receipt <= ${num(after)} AND ${sure})`,
     );
     if (further.length === 0) return firstIsNew;
-    const known = new Set(
-      await list(
-        held,
-        `SELECT series FROM (
-           SELECT series, min(t) AS old, minIf(t, receipt > ${num(after)}) AS new FROM reading
-           WHERE ${seriesIn(further)} AND bucket >= ${dateTime(near)} AND receipt <= ${num(frontier)} AND ${sure}
-           GROUP BY series
-         ) WHERE old < new`,
-      ),
+    const touched = await list(
+      held,
+      `SELECT DISTINCT series FROM (
+         SELECT series, epoch, minIf(t, receipt <= ${num(after)} AND ${sure}) AS old, countIf(receipt <= ${num(after)} AND ${sure}) AS olds,
+           minIf(t, receipt > ${num(after)}) AS new, countIf(receipt > ${num(after)}) AS news
+         FROM reading WHERE ${seriesIn(further)} AND bucket >= ${dateTime(span.to)} AND receipt <= ${num(frontier)}
+         GROUP BY series, epoch
+       ) WHERE news > 0 AND (olds = 0 OR new < old)`,
     );
-    return [...new Set([...firstIsNew, ...further.filter((id) => !known.has(id))])];
+    return [...new Set([...firstIsNew, ...touched])];
   });
 }
 
-/** Series with a new reading as the last one before the span's start. */
+/** Series with a new reading as the last one of its epoch before the span's start. */
 async function freshHeads(lane: Lane, span: Span, fresh: string): Promise<number[]> {
   if (span.from === 0) return [];
   return lane.exclusive((held) =>
     list(
       held,
       `SELECT DISTINCT series FROM reading WHERE ${fresh} AND bucket < ${dateTime(span.from)}
-         AND (bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} OR series NOT IN (
-           SELECT series FROM reading
-           WHERE ${inRange(span)} AND bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} AND bucket < ${dateTime(span.from)}))`,
+         AND (bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} OR (series, epoch) NOT IN (
+           SELECT series, epoch FROM reading
+           WHERE ${inRange(span)} AND bucket >= ${dateTime(span.from - 2 * WINDOW_MS)} AND bucket < ${dateTime(span.from)}
+             AND bitAnd(stamps, ${num(DOUBTFUL_STAMPS)}) = 0))`,
     ),
   );
 }

@@ -465,21 +465,32 @@ const plain = ({ identity: _identity, ...event }: StoredEvent & { identity: Iden
 });
 const inSpan = (span: Span, series: number): boolean => series >= span.firstSeries && series <= span.lastSeries;
 
-/** A series that was silent when the span was closed: its next reading, in whatever window, says what was used until then. */
+/**
+ * A series that was silent when the span was closed: its next reading, in whatever window, says what was used until then.
+ * By epoch, because two of them may live at once while an object moves.
+ */
 function silentTail(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
   const beyond = all.filter((r) => r.t >= span.to).sort((a, b) => a.t - b.t || a.receipt - b.receipt);
-  if (!beyond.some((r) => r.receipt > after)) return null;
-  // One stamped late or fast may be set aside, and then it was not the one that ended the silence.
-  const sure = beyond.find((r) => (r.stamps & (Stamp.late | Stamp.fast)) === 0);
-  if (sure !== undefined && sure.receipt <= after) return null;
+  const endsSilence = (r: SeriesReading): boolean => {
+    if (r.receipt <= after) return false;
+    // One stamped late or fast may be set aside, and one after an end may take it back: those did not end the silence.
+    const old = beyond.find((x) => x.epoch === r.epoch && x.receipt <= after && (x.stamps & DOUBTFUL) === 0);
+    return old === undefined || r.t <= old.t;
+  };
+  if (!beyond.some(endsSilence)) return null;
   const last = all.reduce((t, r) => (r.t < span.to && r.t > t ? r.t : t), -1);
   return last < 0 ? { from: span.to - WINDOW_MS, to: span.to } : { from: windowStart(last), to: span.to };
 }
 
-/** The other way round: a new last reading before the span begins the segment that reaches into it. */
+const DOUBTFUL = Stamp.late | Stamp.end | Stamp.fast;
+
+/** The other way round: a new last reading of an epoch before the span begins the segment that reaches into it. */
 function freshHead(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
-  const last = all.filter((r) => r.t < span.from).sort((a, b) => b.t - a.t || a.receipt - b.receipt)[0];
-  return last !== undefined && last.receipt > after ? { from: span.from, to: span.from + WINDOW_MS } : null;
+  const before = all.filter((r) => r.t < span.from);
+  const sure = before.filter((r) => r.receipt <= after && (r.stamps & DOUBTFUL) === 0);
+  const isHead = (r: SeriesReading): boolean =>
+    r.receipt > after && !sure.some((x) => x.epoch === r.epoch && x.t > r.t);
+  return before.some(isHead) ? { from: span.from, to: span.from + WINDOW_MS } : null;
 }
 
 function keepHighest<T extends { series: number; window: Instant; part: number }>(
