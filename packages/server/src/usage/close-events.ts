@@ -216,8 +216,12 @@ export class EventCloser {
     return out;
   }
 
+  throughOf(series: Pick<SeriesKey, 'tenant' | 'source'>): Instant {
+    return this.deps.completeness.of(series.tenant, series.source).through;
+  }
+
   /** Known when the source is complete through the window's end; pending before that; unobserved once settled. */
-  private stateAt(series: Pick<SeriesKey, 'tenant' | 'source'>, end: Instant): { state: number; flags: number } {
+  stateAt(series: Pick<SeriesKey, 'tenant' | 'source'>, end: Instant): { state: number; flags: number } {
     const { through, assumed } = this.deps.completeness.of(series.tenant, series.source);
     if (through >= end) return { state: State.known, flags: assumed ? Flag.assumed : 0 };
     if (this.deps.book.settledBefore(series.tenant, series.source) >= end)

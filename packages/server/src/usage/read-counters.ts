@@ -176,6 +176,8 @@ async function addTails(
       const to = Math.min(edges[i + 1] ?? 0, holding.to, end);
       if (from >= to) continue;
       const state = to <= settled ? State.unobserved : State.pending;
+      // Silent for longer than its source settles after, a series has ended (case 19): nothing more is expected of it.
+      if (state === State.unobserved && from > t && (edges[i] ?? 0) >= t) continue;
       const flags = state === State.unobserved ? Flag.unobserved : 0;
       mergeAmount(amountOf(out, holding, i), { ...emptyAmount(), state, flags });
     }

@@ -60,6 +60,7 @@ class TallyReader {
     const closer = await this.closer();
     if (this.meter.aggregation === 'unique') {
       await this.addEvents(closer, from, to, (h, t) => this.intervalOf(h, t));
+      this.addTails(closer);
       return this.out;
     }
     const plans = [...this.held.values()]
@@ -69,7 +70,26 @@ class TallyReader {
     for (const gap of this.deps.eventGaps) this.addGap(plans, gap);
     await this.addOpen(closer, from, to);
     await this.addCuts(closer, plans);
+    this.addTails(closer);
     return this.out;
+  }
+
+  /** Beyond what its source is complete for, an interval may still get events: no data is not zero. */
+  private addTails(closer: EventCloser): void {
+    for (const [series, holdings] of this.held) {
+      for (const holding of holdings) {
+        for (let i = 0; i + 1 < this.edges.length; i++) {
+          const from = Math.max(this.edges[i] ?? 0, holding.from);
+          const to = Math.min(this.edges[i + 1] ?? 0, holding.to, this.deps.now);
+          if (from >= to) continue;
+          const { state, flags } = closer.stateAt(series, to);
+          // Silent for longer than its source settles after, a series has ended (case 19): nothing more is expected of it.
+          if (state === State.known || (state === State.unobserved && closer.throughOf(series) <= from)) continue;
+          const provisional = to > this.deps.eventsClosedTo;
+          mergeAmount(amountOf(this.out, holding, i), { ...emptyAmount(), state, flags, provisional });
+        }
+      }
+    }
   }
 
   private async closer(): Promise<EventCloser> {
