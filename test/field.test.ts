@@ -61,13 +61,14 @@ const readings = async (
   rows: readonly (readonly [t: number, value: number | string, epoch?: string, start?: number])[],
   complete = 0,
   resource = 'nic',
+  run = 'run',
 ) => {
   const epochs = [...new Set(rows.map((row) => row[2] ?? 'boot'))];
   // Nobody reads a counter in the future: time is at the last row when they are sent.
   await time.run(Math.max(time.now, ...rows.map(([t]) => t)));
   const batch = {
     source: 'host',
-    run: 'run',
+    run,
     sequence,
     sentAt: time.now,
     ...(complete > 0 ? { completeThrough: complete } : {}),
@@ -329,7 +330,8 @@ test('law 10: a late fact rewrites its window at a higher S, and the answer as o
     before.map((r) => r.quantity),
     ['1000', '1000', '1000', '1000'],
   );
-  await readings([[T0 + 30 * MINUTE, 3000]]);
+  // From another collector run: in one run a later number with an earlier time is a clock that stepped back.
+  await readings([[T0 + 30 * MINUTE, 3000]], 0, 'nic', 'late run');
   await machine.events([event('2', T0 + MINUTE, 6)]);
   await job(MINUTE);
   assert.deepEqual(

@@ -11,12 +11,18 @@ import type { Lots } from './lots.ts';
 /** One life of a process: after `end`, nothing it waits for ever comes back to it. */
 export class Life {
   #ended = false;
+  #over: () => void = () => undefined;
+  /** Resolves when this life ends. */
+  readonly over = new Promise<void>((resolve) => {
+    this.#over = resolve;
+  });
 
   get ended(): boolean {
     return this.#ended;
   }
   end(): void {
     this.#ended = true;
+    this.#over();
   }
   /** Passes the value on while alive; a dead process hears nothing any more. */
   hear<T>(value: Promise<T>): Promise<T> {

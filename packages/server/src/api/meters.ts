@@ -10,7 +10,7 @@ import { need, needInstallation } from './auth.ts';
 import { asking, authorOf, type Context } from './context.ts';
 import { type App, NullableNumber, NullableText } from './provider.ts';
 import { InstantText } from './schemas.ts';
-import { instantOf, isoText } from './time.ts';
+import { endedAt, instantOf, isoText, openEnd } from './time.ts';
 import { zoneFor } from './usage.ts';
 
 const MeterRow = Type.Object({
@@ -285,7 +285,7 @@ const REACH_MS = { MINUTE: 60_000, HOUR: 3_600_000, DAY: 86_400_000, MONTH: 28 *
 const REACH = 9_000;
 
 const usageQuery = (context: Context, meter: Meter, q: Asked, zone: string): UsageQuery => {
-  const to = q.to === undefined ? context.clock.now() : instantOf(q.to, 'to', zone);
+  const to = q.to === undefined ? openEnd(context.clock.now(), q.windowSize) : instantOf(q.to, 'to', zone);
   const reach = q.windowSize === undefined ? Number.POSITIVE_INFINITY : REACH_MS[q.windowSize] * REACH;
   const from = q.from === undefined ? Math.max(0, to - reach) : instantOf(q.from, 'from', zone);
   if (from >= to) throw new Problem('query.range', 'from must lie before to', { pointer: '/from' });
@@ -345,12 +345,13 @@ export const meterRoutes = (app: App, context: Context): void => {
   ): Promise<Static<typeof QueryAnswer>> => {
     // OpenMeter's zone is UTC unless said otherwise, not the account's.
     const query = usageQuery(context, known(context, key), q, zoneFor(context, who, q.windowTimeZone ?? 'UTC'));
+    const shownTo = q.to === undefined ? context.clock.now() : query.to;
     const { rows } = await context.usage.query(query, viewer);
     return {
       from: isoText(query.from),
-      to: isoText(query.to),
+      to: isoText(shownTo),
       ...(q.windowSize === undefined ? {} : { windowSize: q.windowSize }),
-      data: rows.map(answerRow),
+      data: rows.map((row) => answerRow(endedAt(row, shownTo))),
     };
   };
 

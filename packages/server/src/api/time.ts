@@ -1,5 +1,6 @@
 /** Instants at the edge of the API: texts in, in the zone of the question; UTC texts out. */
 import { CalendarError, edges, formatInstant, parseInstant as parseIn } from '../domain/calendar.ts';
+import { type Instant, windowCeil } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 
 /** Milliseconds since 1970 UTC, or null for anything that is not an instant. */
@@ -26,3 +27,13 @@ export const isoText = (at: number): string => formatInstant(at, 'UTC');
 
 /** First instant of the local day that holds `at`. */
 export const startOfDay = (zone: string, at: number): number => edges(zone, 'day', at, at)[0] ?? at;
+
+/**
+ * Where a question that reaches to now is cut: at the next edge of the window grid. Nothing has happened between the
+ * two, and an edge off the grid would take every series through its facts one by one. Minutes do that anyway.
+ */
+export const openEnd = (now: Instant, size: string | undefined): Instant =>
+  size?.toLowerCase() === 'minute' ? now : windowCeil(now);
+
+/** The row with its end said as what was asked for. */
+export const endedAt = <R extends { to: Instant }>(row: R, to: Instant): R => (row.to > to ? { ...row, to } : row);

@@ -4,8 +4,10 @@ import type { FastifyReply } from 'fastify';
 import { isZone } from '../domain/calendar.ts';
 import { flagNames } from '../domain/record.ts';
 import { trafficTypes } from '../domain/series.ts';
+import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 import { pageOf, type UsageQuery, type UsageRow, windowSizes } from '../usage/index.ts';
+import { AnswerCache } from './answer-cache.ts';
 import type { Principal } from './auth.ts';
 import { asking, type Context } from './context.ts';
 import { csvText } from './csv.ts';
@@ -13,7 +15,7 @@ import { readCursor, writeCursor } from './cursor.ts';
 import { parquetFile } from './parquet.ts';
 import { type App, NullableText, Words } from './provider.ts';
 import { InstantText, PageQuery } from './schemas.ts';
-import { instantOf, isoText, startOfDay } from './time.ts';
+import { endedAt, instantOf, isoText, openEnd, startOfDay } from './time.ts';
 
 export const UsageRowSchema = Type.Object({
   meter: Type.String(),
@@ -91,16 +93,27 @@ const dimensionsOf = (pairs: readonly string[] | undefined): Record<string, stri
   return out;
 };
 
-const queryOf = (context: Context, who: Principal, q: Asked): UsageQuery => {
+/**
+ * The query, and the instant its rows are said to reach to: the two differ when `to` is left away. A later page goes on
+ * with the span of the first (`pinned`), whatever the time is by then.
+ */
+const queryOf = (
+  context: Context,
+  who: Principal,
+  q: Asked,
+  pinned: Span | null,
+): { query: UsageQuery; shownTo: Instant } => {
   const zone = zoneFor(context, who, q.zone, q.account?.length === 1 ? q.account[0] : undefined);
   const now = context.clock.now();
-  const to = q.to === undefined ? now : instantOf(q.to, 'to', zone);
-  const from = q.from === undefined ? startOfDay(zone, Math.min(to, now)) : instantOf(q.from, 'from', zone);
-  if (from >= to)
-    throw new Problem('query.range', `from (${isoText(from)}) must lie before to (${isoText(to)})`, {
+  const shownTo = pinned?.shownTo ?? (q.to === undefined ? now : instantOf(q.to, 'to', zone));
+  const to = pinned?.to ?? (q.to === undefined ? openEnd(now, q.windowSize) : shownTo);
+  const start = Math.min(shownTo, now);
+  const from = pinned?.from ?? (q.from === undefined ? startOfDay(zone, start) : instantOf(q.from, 'from', zone));
+  if (from >= shownTo)
+    throw new Problem('query.range', `from (${isoText(from)}) must lie before to (${isoText(shownTo)})`, {
       pointer: '/from',
     });
-  return {
+  const query = {
     filter: {
       meters: q.meter,
       accounts: q.account,
@@ -116,7 +129,14 @@ const queryOf = (context: Context, who: Principal, q: Asked): UsageQuery => {
     zone,
     groupBy: q.groupBy ?? ['account', 'resource'],
   };
+  return { query, shownTo };
 };
+
+interface Span {
+  from: Instant;
+  to: Instant;
+  shownTo: Instant;
+}
 
 const columnsOf = (groupBy: readonly string[]): string[] => [
   'meter',
@@ -157,7 +177,11 @@ const sendTable = (
 /** JSON answers hold a page this long unless told otherwise; CSV and Parquet come whole. */
 const ROWS_DEFAULT = 1000;
 
+/** The end of what dates can say; frontiers stay below it for longer than anything else here lasts. */
+const LATEST = 8_640_000_000_000_000;
+
 export const usageRoutes = (app: App, context: Context): void => {
+  const answers = new AnswerCache(context.clock);
   const Answer = Type.Object({
     from: Type.String(),
     to: Type.String(),
@@ -170,20 +194,34 @@ export const usageRoutes = (app: App, context: Context): void => {
   app.get('/api/v1/usage', { schema }, async (request, reply) => {
     const { who, viewer } = asking(context, request, 'read');
     const q = request.query;
-    const query = queryOf(context, who, q);
+    const mark = q.cursor === undefined ? null : readMark(q.cursor);
+    const { query, shownTo } = queryOf(context, who, q, mark);
     const wanted = q.format ?? (request.headers.accept?.startsWith('text/csv') ? 'csv' : 'json');
-    const { rows, frontier } = await context.usage.query(query, viewer, q.asOf ?? null);
+    const question = JSON.stringify([query, q.asOf ?? null, viewer === null ? null : [...viewer].sort()]);
+    const kept = mark === null ? null : answers.get(question, mark.frontier);
+    const { rows, frontier } = kept ?? (await context.usage.query(query, viewer, q.asOf ?? null));
+    const shown = (list: readonly UsageRow[]): ShownRow[] => list.map((row) => shownRow(endedAt(row, shownTo)));
     reply.header('tollgate-frontier', frontier);
-    if (wanted !== 'json') return sendTable(reply, wanted, rows.map(shownRow), query.groupBy);
-    const after = q.cursor === undefined ? null : String(readCursor(q.cursor, ['string'])[0]);
-    const page = pageOf(rows, after, q.limit ?? ROWS_DEFAULT);
+    if (wanted !== 'json') return sendTable(reply, wanted, shown(rows), query.groupBy);
+    const page = pageOf(rows, mark?.after ?? null, q.limit ?? ROWS_DEFAULT);
+    if (page.next !== null) answers.put(question, { rows, frontier });
+    const { from, to } = query;
     return {
-      from: isoText(query.from),
-      to: isoText(query.to),
+      from: isoText(from),
+      to: isoText(shownTo),
       zone: query.zone,
       frontier,
-      items: page.rows.map(shownRow),
-      ...(page.next === null ? {} : { nextCursor: writeCursor([page.next]) }),
+      items: shown(page.rows),
+      ...(page.next === null ? {} : { nextCursor: writeCursor([page.next, frontier, from, to, shownTo]) }),
     };
   });
+};
+
+/** Where a page goes on: after which row, of the answer at which frontier, over which span. */
+const readMark = (cursor: string): Span & { after: string; frontier: number } => {
+  const [after, frontier, from, to, shownTo] = readCursor(cursor, ['string', 'number', 'number', 'number', 'number']);
+  const numbers = [frontier, from, to, shownTo].map(Number);
+  if (!numbers.every((n) => Number.isSafeInteger(n) && Math.abs(n) <= LATEST)) throw new Problem('request.cursor');
+  const [f = 0, a = 0, b = 0, c = 0] = numbers;
+  return { after: String(after), frontier: f, from: a, to: b, shownTo: c };
 };

@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 import { type SettingName, settings } from '../config.ts';
 import { accountsCommand } from './accounts.ts';
 import { agentCommand } from './agent.ts';
+import { auditCommand } from './audit.ts';
+import { correctionsCommand } from './corrections.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { fileCommands } from './files.ts';
@@ -79,6 +81,8 @@ export const buildProgram = (io: Io, version: string, end: (code: number) => voi
   keysCommand(program, io);
   jobCommand(program, io);
   quarantineCommand(program, io);
+  correctionsCommand(program, io);
+  auditCommand(program, io);
   explainCommand(program, io);
   doctorCommand(program, io, end);
   fileCommands(program, io);

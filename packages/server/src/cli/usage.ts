@@ -43,9 +43,7 @@ const all = async (io: Io, query: Query) => {
   const first = await client.call('GET /api/v1/usage', { query });
   const items: Row[] = [...first.items];
   for (let cursor = first.nextCursor; cursor !== undefined; ) {
-    const page = await client.call('GET /api/v1/usage', {
-      query: { ...query, from: first.from, to: first.to, cursor },
-    });
+    const page = await client.call('GET /api/v1/usage', { query: { ...query, cursor } });
     items.push(...page.items);
     cursor = page.nextCursor;
   }

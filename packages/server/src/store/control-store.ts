@@ -68,6 +68,15 @@ export interface SetAside {
   recordedAt: Instant;
 }
 
+export interface FactFilter {
+  kinds?: readonly string[];
+  tenant?: string;
+  upTo?: Receipt;
+  /** Recorded at or after this instant. */
+  since?: Instant;
+  newest?: boolean;
+}
+
 export interface ControlStore {
   readonly engine: 'model' | 'postgres';
 
@@ -75,12 +84,8 @@ export interface ControlStore {
   leaseReceipts(count: number): Promise<Receipt>;
 
   appendFacts(facts: readonly ControlFact[]): Promise<void>;
-  /** Facts with receipt > after, in receipt order; at most `limit`. */
-  facts(
-    after: Receipt,
-    limit: number,
-    filter?: { kinds?: readonly string[]; tenant?: string; upTo?: Receipt },
-  ): Promise<ControlFact[]>;
+  /** Facts with receipt > after, in receipt order (with `newest` the other way); at most `limit`. */
+  facts(after: Receipt, limit: number, filter?: FactFilter): Promise<ControlFact[]>;
 
   /** All series; the registry is held in memory by the server. */
   series(): Promise<Series[]>;

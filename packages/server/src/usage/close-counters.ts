@@ -9,7 +9,7 @@ import { StoreError } from '../store/errors.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { Touched, UsageStore } from '../store/usage-store.ts';
 import { type CounterCourse, type CounterDeps, followSeries, groupBy, reachOf, recordsOf } from './counters.ts';
-import type { Exceptions } from './exceptions.ts';
+import type { Corrected, Exceptions } from './exceptions.ts';
 
 export interface CloseDeps {
   usage: UsageStore;
@@ -17,6 +17,8 @@ export interface CloseDeps {
   exceptions: Exceptions;
   book: Book;
   frontier: Receipt;
+  /** From this many touched series on, rewriting a span for the whole group is cheaper than going series by series. */
+  rewriteGroupAt: number;
 }
 
 export interface Closed {
@@ -27,8 +29,6 @@ export interface Closed {
   failed: { series: number; from: Instant; error: string }[];
 }
 
-/** From this many series on, rewriting a span for the whole group is cheaper than going series by series. */
-const REWRITE_GROUP_AT = 2_000;
 const SPAN_WINDOWS = 16;
 
 const nothing = (): Closed => ({ records: 0, odd: 0, setAside: [], failed: [] });
@@ -61,38 +61,47 @@ async function closeFast(
   return { written: fast.written, odd: fast.odd.map((series) => ({ series, from, to })) };
 }
 
-/** Rewrites closed windows that the given facts may have changed, within [floor, closedTo). */
+/** What may have changed in the closed windows of a span since the frontier it was last rewritten at. */
+export interface Changes {
+  /** By readings. */
+  touched: readonly Touched[];
+  /** By control facts. */
+  corrected: readonly Corrected[];
+  since: Receipt;
+}
+
+/** Rewrites closed windows that the given changes may have touched, within [floor, closedTo). */
 export async function rewriteCounters(
   deps: CloseDeps,
   group: number,
-  touched: readonly Touched[],
+  { touched, corrected, since }: Changes,
   floor: Instant,
   closedTo: Instant,
 ): Promise<Closed> {
   const total = nothing();
-  const ranges = mergeTouched(touched, floor, closedTo);
-  const { bulk, single } = splitBulk(ranges);
+  const span = { floor, closedTo, since };
+  const { bulk, single } = splitBulk(mergeTouched(touched, floor, closedTo), deps.rewriteGroupAt);
   for (const start of bulk) {
     // A window more on either side: that far a normal segment can reach. What reaches further is odd, and followed.
     const from = Math.max(start - WINDOW_MS, floor);
     const to = Math.min(start + (SPAN_WINDOWS + 1) * WINDOW_MS, closedTo);
     const { written, odd } = await closeFast(deps, group, from, to);
     total.records += written;
-    add(total, await rewriteSingle(deps, odd, floor, closedTo));
+    add(total, await rewriteSingle(deps, odd, span));
   }
-  add(total, await rewriteSingle(deps, single, floor, closedTo));
+  add(total, await rewriteSingle(deps, single, span));
+  add(total, await rewriteSingle(deps, mergeTouched(corrected, floor, closedTo), span));
   return total;
 }
 
 async function rewriteSingle(
   deps: CloseDeps,
-  ranges: readonly Touched[],
-  floor: Instant,
-  closedTo: Instant,
+  ranges: readonly (Touched & Partial<Corrected>)[],
+  { floor, closedTo, since }: { floor: Instant; closedTo: Instant; since: Receipt },
 ): Promise<Closed> {
   const courses = await followSafely(deps, ranges);
   const reach = courses.done.map((course) => {
-    const { from, to } = reachOf(course);
+    const { from, to } = reachOf(course, course.series, deps.book.decisionsFor(course.series), since);
     return { series: course.series.id, from: Math.max(from, floor), to: Math.min(to, closedTo) };
   });
   const total = await writePure(
@@ -111,8 +120,13 @@ async function writePure(deps: CloseDeps, ranges: readonly Touched[]): Promise<C
   total.failed = failed;
   const records: CounterRecord[] = [];
   for (const course of done) {
-    records.push(...recordsOf(deps.book, course, course.from, course.to));
-    total.setAside.push(...setAsideOf(course));
+    try {
+      records.push(...recordsOf(deps.book, course, course.from, course.to));
+      total.setAside.push(...setAsideOf(course));
+    } catch (error) {
+      // More than a record can hold, for one: its trouble alone (law 6).
+      failed.push({ series: course.series.id, from: course.from, to: course.to, error: String(error) });
+    }
   }
   for (const range of failed) records.push(...quarantinedRecords(range.series, range.from, range.to));
   const voids = await lostRecords(deps.usage, ranges, records);
@@ -125,11 +139,12 @@ type Failed = { series: number; from: Instant; to: Instant; error: string };
 
 async function followSafely(
   deps: CloseDeps,
-  ranges: readonly Touched[],
+  ranges: readonly (Touched & Partial<Corrected>)[],
 ): Promise<{ done: CounterCourse[]; failed: Failed[] }> {
   const work = ranges.flatMap((r) => {
     const series = deps.registry.byId(r.series);
-    return series === undefined ? [] : [{ series, from: windowStart(r.from), to: windowCeil(r.to) }];
+    if (series === undefined) return [];
+    return [{ series, from: windowStart(r.from), to: windowCeil(r.to), before: r.receipt ?? null }];
   });
   const counters: CounterDeps = deps;
   try {
@@ -208,40 +223,45 @@ function setAsideOf({ series, course, from, to }: CounterCourse): Omit<SetAside,
     }));
 }
 
-/** One range per series, clipped to whole closed windows. */
-function mergeTouched(touched: readonly Touched[], floor: Instant, closedTo: Instant): Touched[] {
-  const bySeries = new Map<number, Touched[]>();
-  for (const t of touched) {
-    const from = Math.max(windowStart(t.from), floor);
-    const to = Math.min(windowCeil(t.to), closedTo);
-    if (from >= to) continue;
-    const list = bySeries.get(t.series);
-    if (list === undefined) bySeries.set(t.series, [{ series: t.series, from, to }]);
-    else list.push({ series: t.series, from, to });
+/** Ranges of each series that do not meet, clipped to whole closed windows. */
+function mergeTouched(
+  touched: readonly (Touched & Partial<Corrected>)[],
+  floor: Instant,
+  closedTo: Instant,
+): Corrected[] {
+  const bySeries = new Map<number, Corrected[]>();
+  for (const { series, from, to, receipt = null } of touched) {
+    const range = { series, from: Math.max(windowStart(from), floor), to: Math.min(windowCeil(to), closedTo), receipt };
+    if (range.from >= range.to) continue;
+    const list = bySeries.get(series);
+    if (list === undefined) bySeries.set(series, [range]);
+    else list.push(range);
   }
   return [...bySeries.values()].flatMap(unionRanges);
 }
 
-function unionRanges(ranges: Touched[]): Touched[] {
+function unionRanges(ranges: Corrected[]): Corrected[] {
   ranges.sort((a, b) => a.from - b.from);
-  const out: Touched[] = [];
+  const out: Corrected[] = [];
   for (const range of ranges) {
     const last = out.at(-1);
     // A window apart still shares its context: one piece of work instead of two.
-    if (last !== undefined && range.from <= last.to + WINDOW_MS) last.to = Math.max(last.to, range.to);
-    else out.push({ ...range });
+    if (last !== undefined && range.from <= last.to + WINDOW_MS) {
+      last.to = Math.max(last.to, range.to);
+      if (range.receipt !== null) last.receipt = Math.min(last.receipt ?? range.receipt, range.receipt);
+    } else out.push({ ...range });
   }
   return out;
 }
 
 /** Spans where very many series were touched go to SQL as a whole (an agent's day of backlog); the rest by series. */
-function splitBulk(ranges: readonly Touched[]): { bulk: Instant[]; single: Touched[] } {
+function splitBulk(ranges: readonly Touched[], groupAt: number): { bulk: Instant[]; single: Touched[] } {
   const span = SPAN_WINDOWS * WINDOW_MS;
   const counts = new Map<Instant, number>();
   for (const r of ranges) {
     for (let s = Math.floor(r.from / span) * span; s < r.to; s += span) counts.set(s, (counts.get(s) ?? 0) + 1);
   }
-  const bulk = new Set([...counts].filter(([, n]) => n >= REWRITE_GROUP_AT).map(([s]) => s));
+  const bulk = new Set([...counts].filter(([, n]) => n >= groupAt).map(([s]) => s));
   if (bulk.size === 0) return { bulk: [], single: [...ranges] };
   // The pure path still takes what only partly lies in bulk spans; writing a window twice at one frontier is harmless.
   const single = ranges.filter((r) => {

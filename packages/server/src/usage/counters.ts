@@ -4,7 +4,7 @@
  * ranges, "as of S", explain, and windows an owner's change cuts.
  */
 import type { Book } from '../domain/book.ts';
-import { type Course, counterRecords, followCounter } from '../domain/delta.ts';
+import { type CounterSpec, type Course, counterRecords, type Decisions, followCounter } from '../domain/delta.ts';
 import { type Receipt, type SeriesReading, Stamp } from '../domain/fact.ts';
 import type { CounterRecord } from '../domain/record.ts';
 import type { Series } from '../domain/series.ts';
@@ -27,11 +27,15 @@ export interface CounterWork {
   series: Series;
   from: Instant;
   to: Instant;
+  /** The reading to begin from must have a lower receipt: a correction changes how what came after it is judged. */
+  before?: Receipt | null;
 }
 
 export interface CounterCourse extends CounterWork {
   course: Course;
   readings: readonly SeriesReading[];
+  /** From the anchor before the span to the one after it. */
+  anchors: Interval;
 }
 
 export interface CounterDeps {
@@ -67,27 +71,34 @@ export function recordsOf(book: Book, { series, course }: CounterCourse, from: I
 }
 
 /**
- * Grows `touched` to the windows a changed reading can move: those between the kept readings before and after it.
- * Verdicts of facts with lower receipts never change, so nothing beyond those neighbours does.
+ * Grows a span to the windows that what is new in it can have changed: those between the kept readings before and after
+ * it, as the course is and as it was at `since` (a new first reading can take a start back, a new end another end). After
+ * a correction, from a reading that was there before to one that is kept in any case.
  */
-export function reachOf({ course, from, to }: CounterCourse): Interval {
-  let first = from;
-  let last = to;
-  for (const segment of course.segments) {
-    // Inclusive: the segment left of a reading on the edge ends there, and belongs to the window before.
-    if (segment.from.t < to && segment.to.t >= from) {
-      first = Math.min(first, segment.from.t);
-      last = Math.max(last, segment.to.t);
-    }
-  }
-  for (const gap of course.unobserved) {
-    if (gap.from < to && gap.to >= from) {
-      first = Math.min(first, gap.from);
-      last = Math.max(last, gap.to);
-    }
-  }
-  return { from: windowStart(first), to: windowCeil(Math.max(last, first + 1)) };
+export function reachOf(work: CounterCourse, series: CounterSpec, decisions: Decisions, since: Receipt): Interval {
+  const old = work.readings.filter((r) => r.receipt <= since);
+  let reach: Interval = { from: work.from, to: work.to };
+  for (const course of [work.course, followCounter(old, series, decisions)])
+    reach = joined(reach, around(course, work));
+  if (work.before != null) reach = joined(reach, work.anchors);
+  return { from: windowStart(reach.from), to: windowCeil(Math.max(reach.to, reach.from + 1)) };
 }
+
+const joined = (a: Interval, b: Interval): Interval => ({ from: Math.min(a.from, b.from), to: Math.max(a.to, b.to) });
+
+/** From the first to the last instant of whatever segment or silence meets the span. */
+function around(course: Course, { from, to }: Interval): Interval {
+  let reach: Interval = { from, to };
+  // The window of the last reading says whether more is expected.
+  if (course.last !== null && course.last < from) reach = joined(reach, { from: course.last, to });
+  const intervals = [...course.segments.map((s) => ({ from: s.from.t, to: s.to.t })), ...course.unobserved];
+  // Inclusive: the segment left of a reading on the edge ends there, and belongs to the window before.
+  for (const i of intervals) if (i.from < to && i.to >= from) reach = joined(reach, i);
+  return reach;
+}
+
+/** Stamps of a reading that is no anchor: others came before it with later times, or it may be set aside. */
+const DOUBTFUL = Stamp.late | Stamp.fast | Stamp.end;
 
 /** The readings around one series' span, and whether they suffice. */
 class Context {
@@ -101,6 +112,7 @@ class Context {
   private readonly deps: CounterDeps;
   private level = 0;
   private course: Course | null = null;
+  private anchors: Interval;
   private widenedForEpochs = false;
 
   constructor(deps: CounterDeps, work: CounterWork) {
@@ -109,40 +121,50 @@ class Context {
     const width = CONTEXT_WINDOWS[0] * WINDOW_MS;
     this.from = Math.max(0, windowStart(work.from) - width);
     this.to = windowCeil(work.to) + width;
+    this.anchors = { from: this.from, to: this.to };
   }
 
-  /**
-   * An anchor is a kept reading that was the newest of its series when it came (not stamped late): whatever lies
-   * beyond it cannot change how the readings on this side of it are judged.
-   */
   take(readings: readonly SeriesReading[]): void {
-    this.readings = readings.filter((r) => !this.deps.book.isVoided(r.receipt));
     const { series } = this.work;
-    this.course = followCounter(this.readings, series, this.deps.book.decisionsFor(series));
-    let before = false;
-    let after = false;
-    let epoch: number | null = null;
-    let epochs = 1;
-    const earliest = this.readings.reduce((t, r) => Math.min(t, r.t), Number.MAX_SAFE_INTEGER);
-    const setAside = new Set(this.course.setAside.map((s) => s.receipt));
-    for (const r of this.readings) {
-      if ((r.stamps & Stamp.end) === 0) {
-        if (epoch !== null && r.epoch !== epoch) epochs = 2;
-        epoch = r.epoch;
-      }
-      if ((r.stamps & Stamp.late) !== 0 || setAside.has(r.receipt)) continue;
-      // With a line speed, a reading is judged against the one before it: the first in sight is no anchor.
-      if (r.t <= this.work.from && (series.lineBits === 0 || r.t > earliest)) before = true;
-      if (r.t >= this.work.to) after = true;
-    }
-    if (epochs > 1 && !this.widenedForEpochs) {
+    const decisions = this.deps.book.decisionsFor(series);
+    // Voided by name of its event alone; what is voided in its series the pure function knows itself.
+    const isOut = (r: SeriesReading): boolean =>
+      this.deps.book.isVoided(r.receipt) && decisions.voided?.has(r.receipt) !== true;
+    this.readings = readings.filter((r) => !isOut(r));
+    this.course = followCounter(this.readings, series, decisions);
+    if (!this.widenedForEpochs && epochsOf(this.readings) > 1) {
       this.widenedForEpochs = true;
       this.widen(EPOCH_CONTEXT_MS);
       return;
     }
-    this.needsBefore = !before && this.from > 0;
-    this.needsAfter = !after;
+    const { from, to } = this.anchorsIn(this.course, decisions);
+    this.anchors = { from: from ?? this.from, to: to ?? this.to };
+    this.needsBefore = from === null && this.from > 0;
+    this.needsAfter = to === null;
     this.complete = !this.needsBefore && !this.needsAfter;
+  }
+
+  /**
+   * An anchor is a kept reading that was the newest of its series when it came: whatever lies beyond it cannot change how
+   * the readings on this side of it are judged. The nearest on either side; null: not in sight.
+   */
+  private anchorsIn(course: Course, decisions: Decisions): { from: Instant | null; to: Instant | null } {
+    const { from, to, series, before } = this.work;
+    const known = before ?? Number.MAX_SAFE_INTEGER;
+    // What was released against its line speed may stand in the way of all that follows it.
+    const endless = series.lineBits > 0 && decisions.released.size > 0;
+    let first: Instant | null = null;
+    let last: Instant | null = null;
+    for (const { kept } of course.chains) {
+      for (const [i, r] of kept.entries()) {
+        if ((r.stamps & DOUBTFUL) !== 0) continue;
+        // With a line speed, a reading is judged against the one before it: the first in sight is no anchor.
+        const judged = series.lineBits === 0 || i > 0;
+        if (r.t <= from && r.receipt < known && judged && !endless) first = Math.max(first ?? 0, r.t);
+        if (r.t >= to) last = Math.min(last ?? r.t, r.t);
+      }
+    }
+    return { from: first, to: last };
   }
 
   /** What the store says of the nearest reading beyond either edge; undefined: nothing there. */
@@ -166,7 +188,7 @@ class Context {
 
   finish(): CounterCourse {
     if (this.course === null) throw new Error('a context was finished before it was read');
-    return { ...this.work, course: this.course, readings: this.readings };
+    return { ...this.work, course: this.course, readings: this.readings, anchors: this.anchors };
   }
 
   private widen(ms: number): void {
@@ -175,6 +197,12 @@ class Context {
     this.needsBefore = false;
     this.needsAfter = false;
   }
+}
+
+function epochsOf(readings: readonly SeriesReading[]): number {
+  const epochs = new Set<number>();
+  for (const r of readings) epochs.add(r.epoch);
+  return epochs.size;
 }
 
 /** Reads the open contexts, those with equal edges in one statement. */

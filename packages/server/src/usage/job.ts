@@ -4,12 +4,12 @@
  * is still its own. Progress only schedules: a run that dies, or is paused and wakes up after a takeover, has written
  * records of an older S, which lose against the newer ones (law 7), or the same S with the same content.
  */
-import { Book } from '../domain/book.ts';
+import { Book, sourceDefaults } from '../domain/book.ts';
 import type { ControlFact } from '../domain/control-fact.ts';
 import type { Clock } from '../domain/environment.ts';
 import type { Receipt } from '../domain/fact.ts';
 import { groupRange } from '../domain/series.ts';
-import { type Instant, WINDOW_MS, windowStart } from '../domain/window.ts';
+import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
 import type { ControlLog } from '../store/control-log.ts';
 import type { ControlStore, Lease, Progress, Run } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
@@ -19,7 +19,7 @@ import { add, type CloseDeps, type Closed, closeCounters, rewriteCounters } from
 import { EventCloser } from './close-events.ts';
 import { Completeness } from './completeness.ts';
 import { writeReplacement } from './corrections.ts';
-import { Exceptions } from './exceptions.ts';
+import { type Corrected, Exceptions } from './exceptions.ts';
 import { arrangeSpans, type Backlog, backlogOf, spansOf } from './progress.ts';
 import type { Publisher } from './publish.ts';
 
@@ -46,9 +46,18 @@ export interface JobSettings {
   leaseMs: number;
   /** Windows closed between two advances: bounds memory and what a crash repeats. */
   chunkWindows: number;
+  /** From this many touched series on, rewriting a span for the whole group is cheaper than going series by series. */
+  rewriteGroupAt?: number;
 }
 
-export const jobDefaults: JobSettings = { intervalMs: 300_000, deadlineMs: 900_000, leaseMs: 30_000, chunkWindows: 16 };
+const REWRITE_GROUP_AT = 2_000;
+
+export const jobDefaults: JobSettings = {
+  intervalMs: 300_000,
+  deadlineMs: 900_000,
+  leaseMs: 30_000,
+  chunkWindows: 16,
+};
 
 export interface JobStatus {
   running: boolean;
@@ -59,8 +68,6 @@ export interface JobStatus {
   backlog: Backlog[];
   lastError: string;
 }
-
-const SETTLE_OVERLAP_MS = 86_400_000;
 
 /** What the job folded so far: its own book, so that facts arriving during a run stay out of it. */
 interface View {
@@ -78,10 +85,12 @@ export class Job {
   private at: Receipt = 0;
   private completenessAt = new Map<Receipt, Completeness>();
   private running: Promise<void> | null = null;
+  /** Runs and reruns move one book: they take turns. */
+  private turn: Promise<unknown> = Promise.resolve();
   private stopping = new AbortController();
   private loop: Promise<void> | null = null;
-  /** Per span: pending records before this instant have been settled; in memory only, so a restart looks once at all. */
-  private readonly settledTo = new Map<number, Instant>();
+  /** Per span: the tick when it was last advanced. In memory only: after a restart all that is pending is looked at once. */
+  private readonly settledAt = new Map<number, Instant>();
   private status_ = { lastRunAt: 0, nextRunAt: 0, lastError: '' };
 
   constructor(deps: JobDeps) {
@@ -96,7 +105,7 @@ export class Job {
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.loop?.catch(() => undefined);
-    await this.running?.catch(() => undefined);
+    await this.turn.catch(() => undefined);
     for (const lease of await this.deps.control.leases()) {
       if (lease.holder === this.deps.holder) await this.deps.control.releaseLease(lease);
     }
@@ -104,15 +113,24 @@ export class Job {
 
   /** One run over all groups; joins the one under way. */
   run(): Promise<void> {
-    this.running ??= this.runAll().finally(() => {
+    this.running ??= this.inTurn(() => this.runAll()).finally(() => {
       this.running = null;
     });
     return this.running;
   }
 
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work, work);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+
   /** Computes [from, to) again from the facts: the same records, unless something derived was damaged. */
-  async rerun(from: Instant, to: Instant): Promise<{ records: number }> {
-    await this.running;
+  rerun(from: Instant, to: Instant): Promise<{ records: number }> {
+    return this.inTurn(() => this.rerunAll(from, to));
+  }
+
+  private async rerunAll(from: Instant, to: Instant): Promise<{ records: number }> {
     const view = await this.view();
     let records = 0;
     for (let group = 0; group < this.deps.groups; group++) {
@@ -199,14 +217,14 @@ export class Job {
     for (;;) {
       const page = await control.facts(this.at, 50_000, { upTo: frontier });
       for (const fact of page) {
+        await writeReplacement(usage, fact);
         this.book.apply(fact);
         this.exceptions.apply(fact);
-        await writeReplacement(usage, fact);
         if (fact.body.kind !== 'tick' && fact.body.kind !== 'key') this.facts.push(fact);
+        // One by one: what fails in the middle of a page goes on from there, and folds nothing twice.
+        this.at = fact.receipt;
       }
-      const last = page.at(-1);
-      if (last === undefined) break;
-      this.at = last.receipt;
+      if (page.length === 0) break;
     }
     this.at = frontier;
     const completeness = new Completeness(this.book, await usage.declarations(frontier));
@@ -276,6 +294,7 @@ export class Job {
         const advanced = lease !== null && (await control.advance(current, to, view.frontier, lease, clock.now()));
         if (!advanced) return await this.endRun(run, total, 'lost-lease');
         current = { ...current, closedTo: to, frontier: view.frontier };
+        this.settledAt.set(row.id, view.book.lastTick);
         if (row.to !== null) report('job.progress', { group, closedTo: to, to: end });
       } while (current.closedTo < end && !this.stopping.signal.aborted && !this.liveIsDue(row, started));
     } catch (error) {
@@ -302,17 +321,17 @@ export class Job {
     if (row.stream === 'event') {
       const before = await this.completenessBefore(row.frontier);
       const facts = this.factsSince(row.frontier);
-      const settledFrom = this.settledTo.get(row.id) ?? 0;
-      this.settledTo.set(row.id, windowStart(view.book.latestSettled()) - SETTLE_OVERLAP_MS);
-      return (await this.eventCloser(view, settledFrom)).rewrite(row, facts, before);
+      return (await this.eventCloser(view, this.pendingFrom(row, view))).rewrite(row, facts, before);
     }
     const { usage } = this.deps;
     const { first, last } = groupRange(group);
-    const span = { firstSeries: first, lastSeries: last, from: 0, to: row.closedTo };
+    const span = { firstSeries: first, lastSeries: last, from: row.from, to: row.closedTo };
     const touched = await usage.touchedCounters(span, row.frontier, view.frontier);
-    touched.push(...this.touchedByControl(row, first, last), ...(await this.touchedBySettling(row, view, span)));
-    await this.markTouched(touched, row);
-    return rewriteCounters(this.closeDeps(view), group, touched, row.from, row.closedTo);
+    touched.push(...(await this.touchedBySettling(row, view, span)));
+    const corrected = this.corrected(row, first, last);
+    await this.markTouched([...touched, ...corrected], row);
+    const changes = { touched, corrected, since: row.frontier };
+    return rewriteCounters(this.closeDeps(view), group, changes, row.from, row.closedTo);
   }
 
   /** Published days that are about to change are published again. */
@@ -324,25 +343,36 @@ export class Job {
     if (from < to) await publisher.markDirty(Math.max(from, row.from), to);
   }
 
-  private touchedByControl(row: Progress, first: number, last: number): Touched[] {
-    const probe = new Exceptions(this.deps.registry);
-    return this.factsSince(row.frontier)
-      .flatMap((fact) => probe.apply(fact))
-      .filter((t) => t.series >= first && t.series <= last);
+  private corrected(row: Progress, first: number, last: number): Corrected[] {
+    const { closedTo } = row;
+    const changed = this.factsSince(row.frontier).flatMap((fact) => this.exceptions.changed(fact, closedTo));
+    // A reading taken out near the edge or beyond it does not end the silence before it, as the store takes it to.
+    for (const series of this.exceptions.correctedAfter(closedTo - WINDOW_MS))
+      changed.push({ series, from: closedTo - WINDOW_MS, to: closedTo, receipt: null });
+    return changed.filter((t) => t.series >= first && t.series <= last);
   }
 
-  /** Pending records whose settling time passed between the two frontiers. */
+  /** Pending records whose settling time passed since the row was last advanced. */
   private async touchedBySettling(
     row: Progress,
     view: View,
     span: { firstSeries: number; lastSeries: number },
   ): Promise<Touched[]> {
-    const to = Math.min(windowStart(view.book.latestSettled()), row.closedTo);
-    const from = Math.max(row.from, this.settledTo.get(row.id) ?? 0);
-    if (to <= from) return [];
-    // Sources settle at their own times; a day of overlap finds those that settle later than the earliest.
-    this.settledTo.set(row.id, to - SETTLE_OVERLAP_MS);
-    return this.deps.usage.pendingCounters({ ...span, from, to });
+    const to = Math.min(windowCeil(view.book.latestSettled()), row.closedTo);
+    const from = Math.max(row.from, this.pendingFrom(row, view));
+    return to <= from ? [] : this.deps.usage.pendingCounters({ ...span, from, to });
+  }
+
+  /** No record before this instant was pending when the row was last advanced; 0: not known. */
+  private pendingFrom(row: Progress, { book }: View): Instant {
+    const tick = this.settledAt.get(row.id);
+    const rulesChanged = this.factsSince(row.frontier).some((f) => f.body.kind === 'source');
+    if (tick === undefined || rulesChanged) return 0;
+    const longest = [...book.knownSources()].reduce(
+      (ms, s) => Math.max(ms, s.settleAfterMs),
+      sourceDefaults.settleAfterMs,
+    );
+    return windowStart(Math.max(0, tick - longest));
   }
 
   private factsSince(frontier: Receipt): ControlFact[] {
@@ -356,8 +386,9 @@ export class Job {
   }
 
   private closeDeps(view: View): CloseDeps {
-    const { usage, registry } = this.deps;
-    return { usage, registry, exceptions: view.exceptions, book: view.book, frontier: view.frontier };
+    const { usage, registry, settings } = this.deps;
+    const { exceptions, book, frontier } = view;
+    return { usage, registry, exceptions, book, frontier, rewriteGroupAt: settings.rewriteGroupAt ?? REWRITE_GROUP_AT };
   }
 
   private async eventCloser(view: View, settledFrom = 0): Promise<EventCloser> {
@@ -378,7 +409,10 @@ export class Job {
     }
     for (const { series, from, error } of total.failed.splice(0)) {
       report('series.quarantined', { series, error });
-      const tenant = this.deps.registry.byId(series)?.tenant ?? '';
+      const known = this.deps.registry.byId(series);
+      const since = known === undefined ? null : this.book.decisionsFor(known).quarantinedFrom;
+      if (since !== null && since <= from) continue;
+      const tenant = known?.tenant ?? '';
       await log.append([{ kind: 'quarantine', series, from, code: 'series.failed' }], {
         tenant,
         author: 'system',

@@ -98,6 +98,12 @@ export const factCases: Cases = {
     await check([], 0, 100, { kinds: [] });
     await check([2, 4], 0, 100, { tenant: 'a' });
     await check([1, 3], 0, 100, { tenant: '' });
+    await check([4, 3, 2, 1], 0, 100, { newest: true });
+    await check([3, 2], 1, 2, { newest: true, upTo: 3 });
+    await store.appendFacts([fact(5, { recordedAt: T + 7 })]);
+    await check([5], 0, 100, { since: T + 7 });
+    await check([5], 0, 100, { since: T + 1, newest: true });
+    await check([], 0, 100, { since: T + 8 });
     await check([4], 2, 1, { tenant: 'a', kinds: ['tick'], upTo: 4 });
   },
 

@@ -94,11 +94,12 @@ const facts = (state: ControlModelState): Sync<'leaseReceipts' | 'appendFacts' |
   facts: (after, limit, filter = {}) => {
     checks.checkWhole('limit', limit, 0);
     if (filter.tenant !== undefined) checks.checkText('tenant', filter.tenant);
-    return state.facts
+    const found = state.facts
       .filter((fact) => fact.receipt > after && fact.receipt <= (filter.upTo ?? Number.MAX_SAFE_INTEGER))
       .filter((fact) => filter.kinds === undefined || filter.kinds.includes(fact.body.kind))
       .filter((fact) => filter.tenant === undefined || fact.tenant === filter.tenant)
-      .slice(0, limit);
+      .filter((fact) => filter.since === undefined || fact.recordedAt >= filter.since);
+    return (filter.newest ? found.reverse() : found).slice(0, limit);
   },
 });
 

@@ -49,8 +49,16 @@ export const facts = (db: Database): Facts => ({
         `SELECT receipt, tenant, author, reason, recorded_at, body FROM fact
          WHERE receipt > $1 AND receipt <= $2
            AND ($3::text[] IS NULL OR kind = ANY ($3)) AND ($4::text IS NULL OR tenant = $4)
-         ORDER BY receipt LIMIT $5`,
-        [after, filter.upTo ?? Number.MAX_SAFE_INTEGER, filter.kinds ?? null, filter.tenant ?? null, limit],
+           AND ($5::bigint IS NULL OR recorded_at >= $5)
+         ORDER BY receipt ${filter.newest ? 'DESC' : 'ASC'} LIMIT $6`,
+        [
+          after,
+          filter.upTo ?? Number.MAX_SAFE_INTEGER,
+          filter.kinds ?? null,
+          filter.tenant ?? null,
+          filter.since ?? null,
+          limit,
+        ],
       ),
     );
     return rows.map(toFact);
