@@ -44,8 +44,8 @@ test('it polls on its beat, publishes four counters an interface, and sends a la
   const seen: string[] = [];
   const collector = new Collector(w, settings, {
     report: ({ message }) => assert.fail(message),
-    seen: async (names) => {
-      seen.push(...names);
+    seen: async (interfaces) => {
+      seen.push(...interfaces.map((i) => i.id));
     },
   });
   const stop = new AbortController();

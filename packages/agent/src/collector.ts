@@ -30,38 +30,46 @@ export interface World {
   network: Network;
 }
 
-export const resourceOf = (source: string, name: string): string => `${source}/${name}`;
+/** Resource of an interface, by the id its ifindex goes by. */
+export const resourceOf = (source: string, id: string): string => `${source}/${id}`;
 
-const headOf = (settings: CollectorSettings, name: string, epoch: string, counter: Counter): SeriesHead => ({
-  resource: resourceOf(settings.source, name),
+/** A name that is not the id is told as a hint. */
+const headOf = (
+  settings: CollectorSettings,
+  { id, epoch, name = id }: { id: string; epoch: string; name?: string },
+  counter: Counter,
+): SeriesHead => ({
+  resource: resourceOf(settings.source, id),
   meter: networkMeters[counter],
   epoch,
   width: 64,
   period: settings.intervalMs,
   layer: 'L2',
+  ...(name === id ? {} : { name }),
 });
 
 /** A pass in the words of the protocol. Directions are as this machine sees them. */
 export const portionOf = (pass: Pass, settings: CollectorSettings): Portion => ({
   samples: pass.interfaces.flatMap((i: Observed) =>
     counters.map((counter) => ({
-      head: headOf(settings, i.name, i.epoch, counter),
+      head: headOf(settings, i, counter),
       at: pass.at,
       value: i[counter],
       start: i.start,
     })),
   ),
-  ended: pass.ended.flatMap((e) =>
-    counters.map((counter) => ({ head: headOf(settings, e.name, e.epoch, counter), at: e.at })),
-  ),
+  ended: pass.ended.flatMap((e) => counters.map((counter) => ({ head: headOf(settings, e, counter), at: e.at }))),
   completeThrough: pass.at,
 });
 
 export interface CollectorEvents {
   report(report: Report): void;
   /** Interfaces of this pass, before it is queued: the local server makes resources of new ones. */
-  seen?(names: readonly string[]): Promise<void>;
+  seen?(interfaces: readonly SeenInterface[]): Promise<void>;
 }
+
+/** `id`: what it is known by. `name`: what it is called now. `was`: what it was called at the pass before, if not so. */
+export type SeenInterface = Pick<Observed, 'id' | 'name' | 'was'>;
 
 export class Collector {
   readonly publisher: Publisher;
@@ -96,7 +104,7 @@ export class Collector {
   /** One pass, queued. Returns the number of interfaces. */
   async pass(): Promise<number> {
     const pass = this.#poller.pass();
-    await this.#events.seen?.(pass.interfaces.map((i) => i.name));
+    await this.#events.seen?.(pass.interfaces);
     this.publisher.offer({ ...portionOf(pass, this.#settings), acknowledged: () => this.#remember(pass.memory) });
     this.#ring();
     return pass.interfaces.length;

@@ -5,6 +5,7 @@ export {
   networkMeters,
   portionOf,
   resourceOf,
+  type SeenInterface,
   type World,
 } from './collector.ts';
 export type { Clock, Disk, HttpAnswer, Network, Randomness } from './environment.ts';

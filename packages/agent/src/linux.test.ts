@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Disk } from './environment.ts';
-import { LinuxInterfaces, type Memory, parseNetDev } from './linux.ts';
+import { LinuxInterfaces, type Memory, type Pass, parseMemory, parseNetDev } from './linux.ts';
 import { realClock, realDisk } from './real.ts';
 
 const HEAD = 'Inter-|   Receive\n face |bytes\n';
@@ -102,7 +102,7 @@ test('case 14: the same name with another ifindex is a new epoch, and the old on
   machine.now += 10_000;
   machine.set('tap0', 6, 266);
   const second = p.pass();
-  assert.deepEqual(second.ended, [{ name: 'tap0', epoch: 'boot-1/4026/5', at: second.at - 1 }]);
+  assert.deepEqual(second.ended, [{ id: 'tap0', epoch: 'boot-1/4026/5', at: second.at - 1 }]);
   assert.deepEqual(
     second.interfaces.map((i) => [i.epoch, i.start, i.receivedBytes]),
     [['boot-1/4026/6', first.at, 266n]],
@@ -117,7 +117,7 @@ test('a vanished interface gets an end marker once', () => {
   p.pass();
   machine.interfaces.delete('tap0');
   machine.now += 10_000;
-  assert.deepEqual(p.pass().ended, [{ name: 'tap0', epoch: 'boot-1/4026/5', at: machine.now }]);
+  assert.deepEqual(p.pass().ended, [{ id: 'tap0', epoch: 'boot-1/4026/5', at: machine.now }]);
   machine.now += 10_000;
   assert.deepEqual(p.pass().ended, []);
 });
@@ -130,7 +130,98 @@ test('a renamed interface keeps its counter, so no start is claimed for it', () 
   machine.interfaces.delete('eth0');
   machine.set('wan0', 2, 1001);
   machine.now += 10_000;
-  assert.equal(p.pass().interfaces[0]?.start, 0);
+  const renamed = p.pass();
+  const { start, id, name, was, epoch } = renamed.interfaces[0] ?? {};
+  assert.deepEqual([start, id, name, was, epoch], [0, 'eth0', 'wan0', 'eth0', 'boot-1/4026/2']);
+  assert.deepEqual(renamed.ended, []);
+});
+
+test('two interfaces that swap their names stay what they were, also over a restart of the collector', () => {
+  const machine = new Machine();
+  machine.set('a', 2, 1000);
+  machine.set('b', 3, 7);
+  const p = poller(machine);
+  p.pass();
+  machine.interfaces.clear();
+  machine.set('b', 2, 1001);
+  machine.set('a', 3, 8);
+  machine.now += 10_000;
+  const rows = (pass: Pass) => pass.interfaces.map((i) => [i.id, i.name, i.epoch, i.start, i.receivedBytes]).sort();
+  const swapped = p.pass();
+  const expected = [
+    ['a', 'b', 'boot-1/4026/2', 0, 1001n],
+    ['b', 'a', 'boot-1/4026/3', 0, 8n],
+  ];
+  assert.deepEqual([rows(swapped), swapped.ended], [expected, []]);
+  machine.now += 10_000;
+  const remembered = parseMemory(JSON.stringify(swapped.memory));
+  assert.deepEqual(rows(poller(machine, remembered).pass()), expected);
+  // After a boot the names are new, and so are the counters.
+  machine.boot = 'boot-2';
+  machine.now += 10_000;
+  assert.deepEqual(
+    rows(poller(machine, remembered).pass()).map(([id, name]) => [id, name]),
+    [
+      ['a', 'a'],
+      ['b', 'b'],
+    ],
+  );
+});
+
+test('a new interface under a name that a living one is known by gets one of its own, and a free one again', () => {
+  const machine = new Machine();
+  machine.set('eth0', 2, 1000);
+  const p = poller(machine);
+  p.pass();
+  machine.interfaces.clear();
+  machine.set('wan0', 2, 1001);
+  machine.set('eth0', 9, 5);
+  machine.now += 10_000;
+  const second = p.pass();
+  assert.deepEqual(
+    second.interfaces.map((i) => [i.id, i.name, i.start]),
+    [
+      ['eth0', 'wan0', 0],
+      ['eth0#9', 'eth0', machine.now - 10_000],
+    ],
+  );
+  // Both go; what comes next as eth0 is eth0 again.
+  machine.interfaces.clear();
+  machine.set('eth0', 11, 3);
+  machine.now += 10_000;
+  const third = p.pass();
+  assert.deepEqual(
+    [third.interfaces.map((i) => i.id), third.ended.map((e) => [e.id, e.at])],
+    [
+      ['eth0'],
+      [
+        ['eth0', third.at - 1],
+        ['eth0#9', third.at],
+      ],
+    ],
+  );
+});
+
+test('an interface renamed again and again while it is read has not ended', () => {
+  const machine = new Machine();
+  machine.set('eth0', 2, 1000);
+  const p = poller(machine);
+  p.pass();
+  machine.now += 10_000;
+  let n = 0;
+  machine.afterRead = () => {
+    machine.interfaces.clear();
+    machine.set(`eth${++n}`, 2, 1001);
+  };
+  const restless = p.pass();
+  assert.deepEqual([restless.interfaces, restless.ended], [[], []]);
+  machine.afterRead = null;
+  assert.equal(restless.memory.ids?.[2], 'eth0');
+  machine.now += 10_000;
+  assert.deepEqual(
+    p.pass().interfaces.map((i) => [i.id, i.start]),
+    [['eth0', 0]],
+  );
 });
 
 test('after a restart, what is remembered tells what began while the collector was away', () => {

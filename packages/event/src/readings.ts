@@ -22,6 +22,8 @@ export interface SeriesHead {
   period?: number;
   /** The layer at which bytes are counted: L2, L3, wire, app. */
   layer?: string;
+  /** Hints about the resource: its name for people, its kind of traffic. */
+  name?: string;
   trafficType?: string;
   /** VLAN id or VNI as text. */
   tag?: string;

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { SeenInterface } from '@tollgate/agent';
 import { hashSecret, newSecret } from './api/auth.ts';
 import { TestClock } from './api/testing/api.ts';
 import { adoptInterfaces, prepareInstallation } from './first-start.ts';
@@ -69,10 +70,28 @@ test('new interfaces belong to the default account from the beginning, given one
     author: 'x',
     reason: '',
   });
-  assert.deepEqual(await adoptInterfaces(log, 'host/a', 'default', ['lo', 'eth0', 'tap7']), ['lo', 'eth0', 'tap7']);
-  assert.deepEqual(await adoptInterfaces(log, 'host/a', 'default', ['lo', 'eth0', 'tap7']), []);
+  const adopt = (...seen: SeenInterface[]) => adoptInterfaces(log, 'host/a', 'default', seen);
+  const [lo, eth0, tap7] = ['lo', 'eth0', 'tap7'].map((id) => ({ id, name: id })) as [
+    SeenInterface,
+    SeenInterface,
+    SeenInterface,
+  ];
+  assert.deepEqual(await adopt(lo, eth0, tap7), ['lo', 'eth0', 'tap7']);
+  assert.deepEqual(await adopt(lo, eth0, tap7), []);
   assert.equal(log.book.ownerAt('', 'host/a/eth0', 0), 'default');
   assert.equal(log.book.ownerAt('', 'host/a/tap7', 6), 'acme');
   assert.equal(log.book.isBillable('', 'host/a/lo'), false, 'loopback is not billable');
   assert.equal(log.book.isBillable('', 'host/a/eth0'), true);
+  // Renamed: the resource stays, with its new name; a name that people gave stays too.
+  await adopt({ id: 'eth0', name: 'wan0', was: 'eth0' }, { id: 'eth0#9', name: 'eth0' });
+  assert.deepEqual(
+    ['eth0', 'eth0#9'].map((id) => log.book.resource('', `host/a/${id}`)?.name),
+    ['wan0', 'eth0'],
+  );
+  const tap = log.book.resource('', 'host/a/tap7');
+  assert.ok(tap);
+  const { tenant: _tenant, ...body } = tap;
+  await log.append([{ ...body, name: 'customer 12' }], { tenant: '', author: 'x', reason: '' });
+  await adopt({ id: 'tap7', name: 'tap8', was: 'tap7' });
+  assert.equal(log.book.resource('', 'host/a/tap7')?.name, 'customer 12');
 });

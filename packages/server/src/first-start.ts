@@ -1,7 +1,7 @@
 /** What a new installation begins with: an account, the administrator's key, the local collector's key. Repeatable. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { resourceOf } from '@tollgate/agent';
+import { resourceOf, type SeenInterface } from '@tollgate/agent';
 import { hashSecret } from './api/auth.ts';
 import { keyOf } from './api/keys.ts';
 import { isZone } from './domain/calendar.ts';
@@ -92,17 +92,25 @@ export const prepareInstallation = async (log: ControlLog, settings: FirstStartS
 /** What the loopback device carries never leaves the machine: kept apart, and by its type not billable. */
 const trafficTypeOf = (name: string): 'management' | null => (name === 'lo' ? 'management' : null);
 
-/** Describes interfaces not seen before and gives those of nobody to the default account, from the beginning. */
+/**
+ * Describes interfaces not seen before and gives those of nobody to the default account, from the beginning. One that is
+ * called otherwise now gets its new name, unless somebody had given it one of their own. Returns the ids of new ones.
+ */
 export const adoptInterfaces = async (
   log: ControlLog,
   source: string,
   account: string,
-  names: readonly string[],
+  interfaces: readonly SeenInterface[],
 ): Promise<string[]> => {
-  const fresh = names.filter((name) => log.book.resource('', resourceOf(source, name)) === undefined);
-  if (fresh.length === 0) return [];
-  const bodies = fresh.flatMap((name): ControlBody[] => {
-    const id = resourceOf(source, name);
+  const fresh: string[] = [];
+  const bodies = interfaces.flatMap(({ id: label, name, was }): ControlBody[] => {
+    const id = resourceOf(source, label);
+    const known = log.book.resource('', id);
+    if (known !== undefined) {
+      const { tenant: _tenant, ...body } = known;
+      return was !== undefined && known.name === was ? [{ ...body, name }] : [];
+    }
+    fresh.push(label);
     const described: ControlBody = {
       kind: 'resource',
       id,
@@ -115,6 +123,6 @@ export const adoptInterfaces = async (
     const owned = [...log.book.ownerIntervals('', id, 0, Number.MAX_SAFE_INTEGER)].some((o) => o.account !== null);
     return owned ? [described] : [described, { kind: 'owner', resource: id, account, from: 0 }];
   });
-  await log.append(bodies, system('found by the local collector'));
+  if (bodies.length > 0) await log.append(bodies, system('found by the local collector'));
   return fresh;
 };

@@ -213,9 +213,9 @@ const startCollector = (
         { source, intervalMs: config.pollSeconds * 1000, statePath: join(config.dataDir, 'collector.json') },
         {
           report,
-          seen: async (names) => {
-            await adoptInterfaces(parts.log, source, config.defaultAccount, names);
-            resolve(names.length);
+          seen: async (interfaces) => {
+            await adoptInterfaces(parts.log, source, config.defaultAccount, interfaces);
+            resolve(interfaces.length);
           },
         },
       );

@@ -300,6 +300,98 @@ test('the description is OpenAPI 3.1 and names every route', async (t) => {
       assert.ok(operation.tags?.length, `${method} ${path} has no tag`);
 });
 
+test('the description says what ingest takes, and nothing validates it twice', async (t) => {
+  const api = await openApi(t);
+  const { body } = await api.call(null, 'GET', '/openapi.json');
+  const of = (path: string) => body.paths[path].post.requestBody.content;
+  const event = of('/api/v1/events')['application/cloudevents+json'].schema;
+  assert.deepEqual(event.required, ['specversion', 'id', 'source', 'type']);
+  const batch = of('/api/v1/events')['application/cloudevents-batch+json'].schema;
+  assert.deepEqual([batch.type, batch.items], ['array', event]);
+  const readings = of('/api/v1/readings')['application/json'].schema;
+  assert.deepEqual(readings.required, ['source', 'run', 'sequence', 'sentAt', 'series', 'readings']);
+  assert.deepEqual(readings.properties.ended.items.minItems, 2);
+  assert.ok(body.paths['/api/v1/events'].post.parameters.some((p: { name: string }) => p.name === 'tollgate-set'));
+  // Ingest's own words, not a validator's: the route itself has no schema of its body.
+  const refused = await api.call(api.admin, 'POST', '/api/v1/readings', { body: { source: 7 } });
+  assert.match(refused.body.detail, /^source is a text of 1 to 512 bytes/);
+});
+
+test('the pages of one question are cut from one answer, whatever comes in between', async (t) => {
+  const api = await openApi(t);
+  await api.account('acme');
+  const nics = ['a', 'b', 'c', 'd', 'e'];
+  const send = async (t: number, value: number): Promise<void> => {
+    for (const nic of nics) await api.readings(api.admin, 'host1', nic, [[t, value]]);
+  };
+  for (const nic of nics) await api.append({ kind: 'owner', resource: nic, account: 'acme', from: 0 });
+  await send(START - 5 * MINUTE, 0);
+  await send(START, 10);
+  api.clock.at = START + 1000;
+  let computed = 0;
+  const query = api.context.usage.query.bind(api.context.usage);
+  api.context.usage.query = (...args) => {
+    computed++;
+    return query(...args);
+  };
+  const key = await api.key('acme', ['read']);
+  const page = async (more: string, who = key) =>
+    (await api.call(who, 'GET', `/api/v1/usage?meter=network.bytes.received&groupBy=resource&limit=2${more}`)).body;
+  const rows = (body: { items: { group: { resource: string }; quantity: string; to: string }[] }) =>
+    body.items.map((i) => [i.group.resource, i.quantity, i.to]);
+  const to = '2026-11-21T12:00:01Z';
+  const first = await page('');
+  assert.deepEqual(
+    [rows(first), first.to],
+    [
+      [
+        ['a', '10', to],
+        ['b', '10', to],
+      ],
+      to,
+    ],
+  );
+  api.clock.at = START + 11_000;
+  await send(START + 10_000, 99);
+  const second = await page(`&cursor=${first.nextCursor}`);
+  const kept = [
+    [
+      ['c', '10', to],
+      ['d', '10', to],
+    ],
+    first.frontier,
+  ];
+  assert.deepEqual([rows(second), second.frontier, computed], [...kept, 1]);
+  // Nobody gets a page of what another asked.
+  const other = await api.key(null, ['read']);
+  assert.deepEqual(rows(await page(`&cursor=${second.nextCursor}`)), [['e', '10', to]]);
+  assert.equal(computed, 1);
+  await page(`&cursor=${second.nextCursor}`, other);
+  assert.equal(computed, 2);
+  // What is no longer kept is computed anew, over the span of the first page.
+  api.clock.at = START + 2 * MINUTE;
+  const late = await page(`&cursor=${second.nextCursor}`);
+  assert.deepEqual([rows(late), computed], [[['e', '99', to]], 3]);
+});
+
+test('without an end, usage reaches to now and is computed on the window grid', async (t) => {
+  const api = await openApi(t);
+  api.clock.at = START + 4 * MINUTE + 30_000;
+  await api.readings(api.admin, 'host1', 'nic', [
+    [START - 5 * MINUTE, 0],
+    [START + 4 * MINUTE, 900],
+  ]);
+  const now = '2026-11-21T12:04:30Z';
+  const usage = await api.call(api.admin, 'GET', '/api/v1/usage?meter=network.bytes.received&windowSize=hour');
+  const rows = usage.body.items.map((i: { from: string; to: string; quantity: string }) => [i.from, i.to, i.quantity]);
+  assert.deepEqual([usage.body.to, rows.at(-1)], [now, ['2026-11-21T12:00:00Z', now, '400']]);
+  assert.match(usage.body.items.at(-1)?.explain ?? '/1795263300000', /1795263300000$/, 'the edge of the grid');
+  const om = await api.call(api.admin, 'GET', '/api/v1/meters/network.bytes.received/query');
+  assert.deepEqual([om.body.to, om.body.data[0].windowEnd, om.body.data[0].value], [now, now, 900]);
+  const minutes = await api.call(api.admin, 'GET', '/api/v1/usage?meter=network.bytes.received&windowSize=minute');
+  assert.equal(minutes.body.items.at(-1).to, now);
+});
+
 test('health and metrics answer without a key, and say nothing of tenants', async (t) => {
   const api = await openApi(t);
   await api.account('secret-customer');

@@ -12,6 +12,7 @@ import { ingestRoutes } from './events.ts';
 import { explainRoutes } from './explain.ts';
 import { exportRoutes } from './export.ts';
 import { healthRoutes, Metrics } from './health.ts';
+import { describeIngest } from './ingest-description.ts';
 import { jobRoutes } from './job.ts';
 import { keyRoutes } from './keys.ts';
 import { meterRoutes } from './meters.ts';
@@ -67,6 +68,8 @@ const describe = async (app: App, context: Context): Promise<void> => {
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key, tg_...' } } },
       security: [{ key: [] }],
     },
+    transformObject: (document) =>
+      'openapiObject' in document ? describeIngest(document.openapiObject) : document.swaggerObject,
   });
   app.addHook('onRoute', (route) => {
     const { response } = (route.schema ?? {}) as { response?: Record<string, unknown> };

@@ -2,8 +2,8 @@
 import { Readable } from 'node:stream';
 import { Type } from '@sinclair/typebox';
 import { Problem } from '../errors.ts';
-import { needInstallation } from './auth.ts';
-import type { Context } from './context.ts';
+import { need } from './auth.ts';
+import { asking, type Context } from './context.ts';
 import type { App } from './provider.ts';
 import { InstantText } from './schemas.ts';
 import { instantOf } from './time.ts';
@@ -23,12 +23,13 @@ export const exportRoutes = (app: App, context: Context): void => {
     querystring: Query,
   };
   app.get('/api/v1/export', { schema }, (request, reply) => {
-    // A file for replay holds accounts and owners of the whole installation: nothing for a tenant's key (law 11).
-    needInstallation(request, 'admin');
+    // The whole installation's facts are for those who run it; a tenant's key gets what its own figures need (law 11).
+    const { who, viewer } = asking(context, request, 'read');
+    if (who.account === null) need(request, 'admin');
     const q = request.query;
     const [from, to] = [instantOf(q.from, 'from'), instantOf(q.to, 'to')];
     if (from >= to) throw new Problem('query.range', 'from must lie before to', { pointer: '/from' });
     const filter = { meters: q.meter, accounts: q.account, resources: q.resource, sources: q.source };
-    return reply.type('application/x-ndjson').send(Readable.from(context.usage.exportFacts(filter, from, to, null)));
+    return reply.type('application/x-ndjson').send(Readable.from(context.usage.exportFacts(filter, from, to, viewer)));
   });
 };

@@ -54,6 +54,7 @@ const reading: Record<string, string> = {
   'GET /api/v1/doctor': '/api/v1/doctor',
   'GET /api/v1/events': '/api/v1/events?type=request',
   'GET /api/v1/explain': '/api/v1/explain?ref=event:shop-mine/event-mine',
+  'GET /api/v1/export': `/api/v1/export?${span}`,
   'GET /api/v1/keys': '/api/v1/keys',
   'GET /api/v1/meters': '/api/v1/meters',
   'GET /api/v1/meters/{key}': '/api/v1/meters/requests',
@@ -72,7 +73,6 @@ const reading: Record<string, string> = {
 const refused: Record<string, string> = {
   'GET /api/v1/audit': '/api/v1/audit',
   'GET /api/v1/corrections/sets': '/api/v1/corrections/sets',
-  'GET /api/v1/export': `/api/v1/export?${span}`,
   'GET /api/v1/job/runs': '/api/v1/job/runs',
   'GET /api/v1/job/runs/{id}': '/api/v1/job/runs/1',
   'GET /api/v1/job/rerun': '/api/v1/job/rerun',

@@ -135,6 +135,70 @@ test('the quarantine is listed and decided', async (t) => {
   assert.match(again.err, /\[quarantine.decided\]/);
 });
 
+test('events are voided, amended and sent in a set that is undone, and the audit log tells of it', async (t) => {
+  const { api, tollgate } = await openCli(t);
+  const ok = async (line: string[], stdin = ''): Promise<string> => {
+    const ran = await tollgate(line, stdin);
+    assert.equal(ran.code, 0, `${line.join(' ')}: ${ran.err}`);
+    return ran.out;
+  };
+  const event = (id: string) =>
+    `{"specversion":"1.0","id":"${id}","source":"s","type":"t","subject":"c","data":{"n":1}}`;
+  const stored = async (): Promise<[string, number][]> => {
+    const { body } = await api.call(api.admin, 'GET', '/api/v1/events?type=t');
+    return body.map((e: { event: { id: string; data: { n: number } } }) => [e.event.id, e.event.data.n]).sort();
+  };
+  await ok(['events', 'send', '-'], `${event('1')}\n${event('2')}`);
+  assert.match(await ok(['corrections']), /Nothing was corrected/);
+  const of = (id: string) => ['--source', 's', '--id', id, '--reason', 'a typo'];
+  assert.match(await ok(['corrections', 'void', ...of('1')]), /^Event 1 counts no more \(receipt \d+\)/);
+  await ok(['corrections', 'amend', ...of('2'), '--data', '{"n":12345678901234567890}']);
+  assert.match((await stored())[0]?.[0] ?? '', /^2#amends-/);
+
+  assert.match(await ok(['corrections', 'sets']), /There are no sets/);
+  await ok(['corrections', 'sets', 'open', 'march', '--reason', 'forgotten']);
+  await ok(['events', 'send', '-', '--set', 'march'], event('3'));
+  assert.equal((await stored()).length, 2);
+  await ok(['corrections', 'sets', 'undo', 'march', '--reason', 'wrong file']);
+  assert.match(await ok(['corrections', 'sets', 'list']), /march +undone/);
+  assert.equal((await stored()).length, 1);
+
+  await api.account('acme');
+  const sent = await api.readings(api.admin, 'host', 'nic1', [[START, 5]]);
+  const { first } = sent.body.receipts;
+  await ok(['corrections', 'attribute', 'nic1', 'acme', '--from', '2026-01-01', '--reason', 'found out']);
+  assert.match(await ok(['resources', 'list']), /nic1 +acme/);
+  const reading = JSON.parse(await ok(['corrections', 'void', '--receipt', String(first), '--reason', 'x', '--json']));
+  assert.deepEqual([reading.kind, reading.body.target], ['void', first]);
+  const { series } = reading.body;
+  const span = ['--from', '2026-01-01', '--to', '2026-01-02', '--reason', 'was off'];
+  await ok(['corrections', 'unobserved', String(series), ...span]);
+
+  const listed = await ok(['corrections', 'list']);
+  assert.match(
+    listed,
+    /void .* a typo\n(?:.*\n)*.*set .*name=march state=undone.* wrong file\n(?:.*\n)*.*owner .*resource=nic1/,
+  );
+  assert.deepEqual(
+    JSON.parse(await ok(['audit', '--limit', '2', '--json'])).map((c: { kind: string }) => c.kind),
+    ['void', 'unobserved'],
+  );
+  assert.match(await ok(['audit', '--kind', 'account']), /account .*id=acme/);
+  assert.match(await ok(['audit', '--since', '2026-11-22']), /Nothing was changed/);
+  assert.match(await ok(['audit', '--since', '2026-11-21T11:00:00Z']), /key_/);
+
+  const wrong = async (err: RegExp, ...line: string[]): Promise<void> => {
+    const ran = await tollgate(line);
+    assert.equal(ran.code, Exit.usage, `${line.join(' ')}: ${ran.err}`);
+    assert.match(ran.err, err);
+  };
+  await wrong(/Name one fact/, 'corrections', 'void', '--id', '1', '--reason', 'x');
+  await wrong(/no receipt number/, 'corrections', 'void', '--receipt', '1.5', '--reason', 'x');
+  await wrong(/required option '--reason/, 'corrections', 'void', '--receipt', '1');
+  await wrong(/Nothing to amend/, 'corrections', 'amend', ...of('2'));
+  await wrong(/--limit/, 'audit', '--limit', 'all');
+});
+
 test('the job is run, watched and rerun', async (t) => {
   const { tollgate } = await openCli(t);
   assert.match((await tollgate(['job', 'status'])).out, /closed up to/);

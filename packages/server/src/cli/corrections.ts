@@ -43,16 +43,18 @@ const tell = (io: Io, done: Done, sentence: string): void => {
 };
 
 const voidCommand = (parent: Command, io: Io): void => {
-  withTenant(
-    parent.command('void').description('an event (--source, --id) or a reading (--receipt) counts no more'),
-  )
+  withTenant(parent.command('void').description('an event (--source, --id) or a reading (--receipt) counts no more'))
     .option('--source <name>', 'source of the event')
     .option('--id <id>', 'id of the event')
     .option('--receipt <number>', 'receipt of the reading')
     .action(async (o: Common & { source?: string; id?: string; receipt?: string }) => {
       const byName = o.source !== undefined && o.id !== undefined;
       if (byName === (o.receipt !== undefined))
-        throw new CliError(Exit.usage, 'Name one fact', 'Give --source and --id of an event, or --receipt of a reading.');
+        throw new CliError(
+          Exit.usage,
+          'Name one fact',
+          'Give --source and --id of an event, or --receipt of a reading.',
+        );
       const receipt = o.receipt === undefined ? undefined : receiptOf(o.receipt);
       const body = given({ source: o.source, id: o.id, receipt, tenant: o.tenant, reason: o.reason });
       const done = await connect(io).call('POST /api/v1/corrections/void', { body });
@@ -67,16 +69,14 @@ const amendCommand = (parent: Command, io: Io): void => {
     .option('--time <time>', 'the right time')
     .option('--subject <name>', 'the right subject')
     .option('--data <json>', 'the right data as JSON text, or @FILE; no number in it is rounded')
-    .action(
-      async (o: Common & { source: string; id: string; time?: string; subject?: string; data?: string }) => {
-        if (o.time === undefined && o.subject === undefined && o.data === undefined)
-          throw new CliError(Exit.usage, 'Nothing to amend', 'Give --time, --subject or --data.');
-        const { source, id, time, subject, tenant, reason } = o;
-        const data = o.data === undefined ? undefined : textOf(o.data);
-        const body = { ...given({ time, subject, data, tenant }), source, id, reason };
-        tell(io, await connect(io).call('POST /api/v1/corrections/amend', { body }), `Amended event ${id}`);
-      },
-    );
+    .action(async (o: Common & { source: string; id: string; time?: string; subject?: string; data?: string }) => {
+      if (o.time === undefined && o.subject === undefined && o.data === undefined)
+        throw new CliError(Exit.usage, 'Nothing to amend', 'Give --time, --subject or --data.');
+      const { source, id, time, subject, tenant, reason } = o;
+      const data = o.data === undefined ? undefined : textOf(o.data);
+      const body = { ...given({ time, subject, data, tenant }), source, id, reason };
+      tell(io, await connect(io).call('POST /api/v1/corrections/amend', { body }), `Amended event ${id}`);
+    });
 };
 
 const attributeCommand = (parent: Command, io: Io): void => {

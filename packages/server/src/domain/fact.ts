@@ -21,7 +21,10 @@ export const Stamp = {
   end: 16,
   /** The value as sent was a float above 2^53. */
   inexact: 32,
-  /** Above the series' line speed since the last reading: a hint for the fast path, the pure function judges. */
+  /**
+   * Above the series' line speed since the last reading, or late on a series that has one: a hint for the fast path, the
+   * pure function judges.
+   */
   fast: 64,
 } as const;
 

@@ -68,6 +68,7 @@ test('what the line cannot carry is stamped fast and does not become the last re
   assert.equal(check({ lineBits: 8000, value: 1000n + 11_501n }, NOW, 'fast').isLast, false);
   check({ lineBits: 8000, value: 10n ** 12n, epoch: 8 }, NOW);
   check({ lineBits: 8000, value: 999n }, NOW);
+  check({ lineBits: 8000, sourceTime: last.t - 5000, sequence: 9 }, last.t - 5000, 'late', 'fast');
   check({ lineBits: 8000, value: 0n, end: true }, NOW, 'end');
 });
 

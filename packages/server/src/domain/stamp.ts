@@ -71,7 +71,11 @@ export function stampReading(a: Arrival): Stamped {
   if (t <= last.t && a.run === last.run && a.sequence > last.sequence) {
     t = last.t + 1;
     stamps |= Stamp.clockBack;
-  } else if (t < last.t) stamps |= Stamp.late;
+  } else if (t < last.t) {
+    stamps |= Stamp.late;
+    // The reading it will be judged against is not at hand: with a line speed, only the pure engine can tell.
+    if (a.lineBits > 0 && !a.end) stamps |= Stamp.fast;
+  }
   if (!a.end && isFast(a, last, t)) stamps |= Stamp.fast;
   return { t, stamps, isLast: t > last.t && (stamps & Stamp.fast) === 0 };
 }

@@ -12,7 +12,7 @@ import type { ControlStore, SetAside } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
 import { type FactWriter, Range, type UsageStore } from '../store/usage-store.ts';
 import { type EventLimits, type Headers, type Mode, readEvents } from './cloudevents.ts';
-import { ColumnPool, type EventColumns } from './columns.ts';
+import { ColumnPool, type EventColumns, type HeldColumns } from './columns.ts';
 import { type Committer, fill, type Group, joinGroup } from './commit.ts';
 import { hashEvent, type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
 import { Verdict } from './identity/segment.ts';
@@ -77,18 +77,19 @@ export class EventIntake {
     committer.check();
     if (body.length > limits.bodyBytes)
       throw new Problem('request.too_large', `At most ${limits.bodyBytes} bytes fit in one request.`);
-    const cols = this.pool.take(body);
+    const held = this.pool.take(body);
     try {
-      readEvents(cols, mode, ctx.headers ?? {}, limits);
-      return await new EventRequest(this.in, cols, ctx, this.metering, body.length).run();
+      readEvents(held.columns, mode, ctx.headers ?? {}, limits);
+      return await new EventRequest(this.in, held, ctx, this.metering, body.length).run();
     } finally {
-      this.pool.give(cols);
+      held.release();
     }
   }
 }
 
 class EventRequest {
   private readonly in: Intake;
+  private readonly held: HeldColumns;
   private readonly cols: EventColumns;
   private readonly ctx: AcceptContext;
   private readonly metering: Metering;
@@ -102,8 +103,10 @@ class EventRequest {
   private readonly untimed = new Set<number>();
   private readonly outcome = new Tally();
 
-  constructor(intake: Intake, cols: EventColumns, ctx: AcceptContext, metering: Metering, size: number) {
+  constructor(intake: Intake, held: HeldColumns, ctx: AcceptContext, metering: Metering, size: number) {
+    const cols = held.columns;
     this.in = intake;
+    this.held = held;
     this.cols = cols;
     this.ctx = ctx;
     this.metering = metering;
@@ -257,10 +260,14 @@ class EventRequest {
   private async answer(group: Group, firstReceipt: number): Promise<BatchOutcome> {
     const { cols, outcome } = this;
     for (const p of this.duplicates) outcome.add(p, 'duplicate', 'event.duplicate', cols.pointer(p, ''));
+    const { count } = cols;
+    const faults = [...cols.faults];
+    // The columns are free for the next request while this one waits, unless something has to be looked into.
+    if (this.suspects.length === 0) this.held.release();
     // Also a request that only repeats waits: what it repeats may be in this group or in one before it.
     await group.settled;
     if (this.suspects.length > 0) await this.examine();
-    return outcome.result(cols.count, cols.faults, firstReceipt);
+    return outcome.result(count, faults, firstReceipt);
   }
 
   /** Same id, other content hash: a repetition written differently, a conflict, or two ids that meet in one hash. */

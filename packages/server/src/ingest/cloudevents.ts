@@ -19,6 +19,7 @@ import {
   skipValue,
   stringAt,
   unexpected,
+  viewOf,
   wholeValue,
 } from './scan.ts';
 
@@ -83,6 +84,47 @@ function nameAt(b: Buffer, start: number, end: number): number {
       return Name.other;
   }
 }
+
+const word = (text: string): number => Buffer.from(text).readInt32LE(0);
+const [ID__, TYPE_, TIME_, DATA_] = [word('id":'), word('type'), word('time'), word('data')];
+const [SOUR, CE__, SUBJ, ECT_] = [word('sour'), word('ce":'), word('subj'), word('ect"')];
+const [SPEC, VERS, ION_, QUOTE_COLON] = [word('spec'), word('vers'), word('ion"'), 0x3a22];
+
+/** The value's place when the name at `i` is one of ours, written without escape and directly before its colon; else 0. */
+let knownValue = 0;
+function knownName(four: DataView, i: number): number {
+  knownValue = 0;
+  switch (four.getInt32(i, true)) {
+    case ID__:
+      knownValue = i + 4;
+      return Name.id;
+    case TYPE_:
+    case TIME_:
+    case DATA_: {
+      if (four.getUint16(i + 4, true) !== QUOTE_COLON) return Name.other;
+      knownValue = i + 6;
+      const first = four.getInt32(i, true);
+      return first === TYPE_ ? Name.type : first === TIME_ ? Name.time : Name.data;
+    }
+    case SOUR:
+      if (four.getInt32(i + 4, true) !== CE__) return Name.other;
+      knownValue = i + 8;
+      return Name.source;
+    case SUBJ:
+      if (four.getInt32(i + 4, true) !== ECT_ || four.getUint8(i + 8) !== 0x3a) return Name.other;
+      knownValue = i + 9;
+      return Name.subject;
+    case SPEC:
+      if (four.getInt32(i + 4, true) !== VERS || four.getInt32(i + 8, true) !== ION_) return Name.other;
+      if (four.getUint8(i + 12) !== 0x3a) return Name.other;
+      knownValue = i + 13;
+      return Name.specversion;
+    default:
+      return Name.other;
+  }
+}
+/** Bytes that knownName may look at behind the first. */
+const NAME_REACH = 14;
 
 const isNull = (b: Buffer, start: number, end: number): boolean => end - start === 4 && b[start] === 0x6e;
 
@@ -208,6 +250,7 @@ function takeData(cols: EventColumns, p: number, start: number, end: number, lim
 function scanEvent(cols: EventColumns, from: number, limits: EventLimits): number {
   const b = cols.bytes;
   const n = b.length;
+  const four = viewOf(b);
   const p = cols.push();
   let seen = 0;
   timeSent = Number.NaN;
@@ -219,14 +262,19 @@ function scanEvent(cols: EventColumns, from: number, limits: EventLimits): numbe
     for (;;) {
       if (i >= n || b[i] !== 0x22) throw unexpected(b, i);
       const keyStart = i + 1;
-      resetNotes();
-      let keyEnd = skipString(b, i) - 1;
-      const escaped = (notesMet() & Note.escape) !== 0;
-      const next = skipSpace(b, keyEnd + 1);
-      if (escaped) keyEnd = unescapeKey(b, keyStart, keyEnd);
-      const code = nameAt(b, keyStart, keyEnd);
-      if (next >= n || b[next] !== 0x3a) throw unexpected(b, next);
-      i = skipSpace(b, next + 1);
+      let keyEnd = keyStart;
+      let code: number = keyStart + NAME_REACH < n ? knownName(four, keyStart) : Name.other;
+      if (code !== Name.other) i = skipSpace(b, knownValue);
+      else {
+        resetNotes();
+        keyEnd = skipString(b, i) - 1;
+        const escaped = (notesMet() & Note.escape) !== 0;
+        const next = skipSpace(b, keyEnd + 1);
+        if (escaped) keyEnd = unescapeKey(b, keyStart, keyEnd);
+        code = nameAt(b, keyStart, keyEnd);
+        if (next >= n || b[next] !== 0x3a) throw unexpected(b, next);
+        i = skipSpace(b, next + 1);
+      }
       if (code === Name.other) {
         otherAttribute(cols, p, keyStart, keyEnd);
         i = skipValue(b, i);

@@ -5,7 +5,7 @@
 import { type ItemOutcome, type OutcomeCode, outcomeCodes } from '@tollgate/event';
 import { Range, type RawEvents } from '../store/usage-store.ts';
 
-const START = 1024;
+const START = 256;
 
 export class EventColumns implements RawEvents {
   bytes: Buffer = Buffer.alloc(0);
@@ -40,7 +40,8 @@ export class EventColumns implements RawEvents {
     this.take[p] = 1;
     this.plain[p] = 1;
     this.stamps[p] = 0;
-    this.ranges.fill(0, p * Range.width, (p + 1) * Range.width);
+    const { ranges } = this;
+    for (let at = p * Range.width; at < (p + 1) * Range.width; at++) ranges[at] = 0;
     return p;
   }
 
@@ -78,17 +79,28 @@ export class EventColumns implements RawEvents {
   }
 }
 
-/** Columns are large and live for one request each: they are used again instead of being made. */
+/** Columns on loan. Releasing them again does nothing. */
+export interface HeldColumns {
+  columns: EventColumns;
+  release(): void;
+}
+
+/** Columns are large and needed for a moment: they are used again instead of being made. */
 export class ColumnPool {
   private readonly free: EventColumns[] = [];
 
-  take(bytes: Buffer): EventColumns {
+  take(bytes: Buffer): HeldColumns {
     const columns = this.free.pop() ?? new EventColumns();
     columns.reset(bytes);
-    return columns;
-  }
-  give(columns: EventColumns): void {
-    columns.reset(Buffer.alloc(0));
-    if (this.free.length < 8) this.free.push(columns);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      columns.reset(NOTHING);
+      if (this.free.length < 16) this.free.push(columns);
+    };
+    return { columns, release };
   }
 }
+
+const NOTHING = Buffer.alloc(0);

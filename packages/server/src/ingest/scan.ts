@@ -49,8 +49,11 @@ const describe = (b: Buffer, i: number): string => {
 };
 export const unexpected = (b: Buffer, i: number): JsonError => new JsonError(Math.min(i, b.length), describe(b, i));
 
-/** First byte at or after `i` that is not white space. */
+/** First byte at or after `from` that is not white space. Mostly there is none: the first look is all it takes. */
 export function skipSpace(b: Buffer, from: number): number {
+  return from < b.length && (b[from] as number) > 0x20 ? from : skipSpaces(b, from);
+}
+function skipSpaces(b: Buffer, from: number): number {
   let i = from;
   const n = b.length;
   while (i < n) {
@@ -90,20 +93,45 @@ function skipEscape(b: Buffer, i: number): number {
   }
 }
 
+/** Reads of four bytes at once; one view for the buffer being scanned, because making one costs as much as an event. */
+let view: DataView = new DataView(new ArrayBuffer(0));
+let viewed: Buffer | null = null;
+export function viewOf(b: Buffer): DataView {
+  if (viewed !== b) {
+    view = new DataView(b.buffer, b.byteOffset, b.length);
+    viewed = b;
+  }
+  return view;
+}
+
 /** `i` at the opening quote; returns the byte after the closing one. */
 export function skipString(b: Buffer, from: number): number {
-  let i = from + 1;
+  const four = viewOf(b);
   const n = b.length;
+  const last = n - 4;
+  let i = from + 1;
   while (i < n) {
-    const c = b[i] as number;
-    if (c === QUOTE) return i + 1;
-    if (c === BACKSLASH) {
-      i = skipEscape(b, i);
-      continue;
+    // Four bytes at once while none of them is a quote, a backslash, below 0x20 or above 0x7e (bits borrow across
+    // bytes only where one of them was special already, so a stop may be too early but never too late).
+    while (i <= last) {
+      const w = four.getInt32(i, true);
+      const q = w ^ 0x22222222;
+      const s = w ^ 0x5c5c5c5c;
+      const special =
+        ((q - 0x01010101) & ~q) | ((s - 0x01010101) & ~s) | ((w - 0x20202020) & ~w) | w | (w + 0x01010101);
+      if ((special & 0x80808080) !== 0) break;
+      i += 4;
     }
-    if (c < 0x20) throw unexpected(b, i);
-    if (c > 0x7e) notes |= Note.high;
-    i++;
+    for (const stop = i + 4; i < n && i < stop; i++) {
+      const c = b[i] as number;
+      if (c === QUOTE) return i + 1;
+      if (c === BACKSLASH) {
+        i = skipEscape(b, i);
+        break;
+      }
+      if (c < 0x20) throw unexpected(b, i);
+      if (c > 0x7e) notes |= Note.high;
+    }
   }
   throw unexpected(b, n);
 }
@@ -160,22 +188,25 @@ function deepen(): void {
   firstName = wider;
 }
 
-/** Starts and ends of the names met in the open objects. */
+/** Names met in the open objects, three numbers each: start, end, and a mark that equal names share. */
 let names = new Int32Array(1024);
 let named = 0;
-/** Objects with more names than this are compared by a set; with fewer, looking at lengths and bytes is quicker. */
+/** Objects with more names than this are compared by a set; with fewer, looking at the marks is quicker. */
 const FEW_NAMES = 24;
 let manyNames: Set<string>[] = [];
 
-function repeatsName(b: Buffer, start: number, end: number, depth: number): boolean {
+const markOf = (b: Buffer, start: number, end: number): number =>
+  end === start ? 0 : ((end - start) << 16) ^ ((b[start] as number) << 8) ^ (b[end - 1] as number);
+
+function repeatsName(b: Buffer, start: number, end: number, depth: number, mark: number): boolean {
   const from = firstName[depth] as number;
-  if (named - from > FEW_NAMES * 2) return repeatsAmongMany(b, start, end, depth);
-  for (let k = from; k < named; k += 2) {
+  if (named - from > FEW_NAMES * 3) return repeatsAmongMany(b, start, end, depth);
+  for (let k = from; k < named; k += 3) {
+    if (names[k + 2] !== mark) continue;
     const other = names[k] as number;
-    if ((names[k + 1] as number) - other !== end - start || b[other] !== b[start]) continue;
     let i = 1;
     while (i < end - start && b[other + i] === b[start + i]) i++;
-    if (i >= end - start) return true;
+    if (i >= end - start && (names[k + 1] as number) - other === end - start) return true;
   }
   return false;
 }
@@ -184,7 +215,7 @@ function repeatsAmongMany(b: Buffer, start: number, end: number, depth: number):
   let set = manyNames[depth];
   if (set === undefined) {
     set = new Set();
-    for (let k = firstName[depth] as number; k < named; k += 2)
+    for (let k = firstName[depth] as number; k < named; k += 3)
       set.add(stringAt(b, names[k] as number, names[k + 1] as number));
     manyNames[depth] = set;
   }
@@ -199,7 +230,7 @@ let anyEscaped = false;
 /** A name with an escape may equal one without: compared as texts. */
 function repeatsEscaped(b: Buffer, start: number, end: number, depth: number): boolean {
   const text = stringAt(b, start, end);
-  for (let k = firstName[depth] as number; k < named; k += 2)
+  for (let k = firstName[depth] as number; k < named; k += 3)
     if (stringAt(b, names[k] as number, names[k + 1] as number) === text) return true;
   return false;
 }
@@ -208,15 +239,17 @@ function noteName(b: Buffer, start: number, end: number, depth: number, escaped:
   // Once a name has come twice there is nothing more to find out.
   if ((notes & Note.repeatedName) !== 0) return;
   if (escaped) anyEscaped = true;
-  const again = anyEscaped ? repeatsEscaped(b, start, end, depth) : repeatsName(b, start, end, depth);
+  const mark = markOf(b, start, end);
+  const again = anyEscaped ? repeatsEscaped(b, start, end, depth) : repeatsName(b, start, end, depth, mark);
   if (again) notes |= Note.repeatedName;
-  if (named + 2 > names.length) {
+  if (named + 3 > names.length) {
     const more = new Int32Array(names.length * 4);
     more.set(names);
     names = more;
   }
   names[named++] = start;
   names[named++] = end;
+  names[named++] = mark;
 }
 
 /** A value that holds no other value: string, number or word. */

@@ -233,7 +233,7 @@ export interface UsageStore {
 
   /** One row per (tenant, source): its highest completeThrough and latest receivedAt among declarations up to the frontier. */
   declarations(frontier: Receipt): Promise<Declaration[]>;
-  /** Series of the span with a current pending record in it (to settle what will never come). */
+  /** Series of the span with a current pending or quarantined record in it (to settle what will never come). */
   pendingCounters(span: Span): Promise<Touched[]>;
   /** Highest accepted sequence per (tenant, source, run): restores the high-water marks. */
   highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]>;

@@ -35,19 +35,21 @@ async function live(fleet: Fleet): Promise<void> {
 }
 
 async function check(store: UsageStore, seed: number, terms: FleetTerms): Promise<void> {
-  const fleet = await Fleet.open(new Random(seed), terms, { store });
+  const random = new Random(seed);
+  const settings = { chunkWindows: random.pick([3, 16, 96]), rewriteGroupAt: random.pick([2, 4, 2000]) };
+  const fleet = await Fleet.open(random, terms, { store, settings, groups: long ? 4 : 1 });
   await live(fleet);
   const wrong = await fleet.differences();
   assert.deepEqual(wrong.slice(0, 20), [], `seed ${seed}: ${wrong.length} records differ`);
 }
 
 for (const operators of [false, true])
-  for (const seed of seeds(long ? 60 : 8))
+  for (const seed of seeds(long ? 60 : 6))
     test(`model, seed ${seed}${operators ? ', operators interfering' : ''}`, () =>
       check(new UsageModel(), seed, { series: 10, hours: 50, operators }));
 
 for (const operators of [false, true])
-  for (const seed of seeds(long ? 60 : 5))
+  for (const seed of seeds(long ? 30 : 4))
     test(`chDB, seed ${seed}${operators ? ', operators interfering' : ''}`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'tollgate-equality-'));
       const store = await openChdb({ directory: join(folder, 'store') });
@@ -55,5 +57,5 @@ for (const operators of [false, true])
         await store.close();
         await rm(folder, { recursive: true, force: true });
       });
-      await check(store, seed, { series: 10, hours: 50, operators });
+      await check(store, seed, { series: 6, hours: 24, operators });
     });

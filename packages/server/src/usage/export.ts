@@ -2,10 +2,10 @@
 import type { ControlFact } from '../domain/control-fact.ts';
 import type { Receipt } from '../domain/fact.ts';
 import { isCounter } from '../domain/meter.ts';
-import { type Instant, windowCeil, windowStart } from '../domain/window.ts';
+import type { Instant } from '../domain/window.ts';
 import type { ControlStore } from '../store/control-store.ts';
-import type { CounterDeps } from './counters.ts';
-import { followSeries } from './counters.ts';
+import { type CounterDeps, followSeries, groupBy } from './counters.ts';
+import { ExportView, heldReadings } from './export-view.ts';
 import { writeLine } from './fact-file.ts';
 import type { Holding } from './selection.ts';
 
@@ -18,55 +18,81 @@ export interface ExportDeps extends CounterDeps {
   control: ControlStore;
 }
 
-/** Lines of facts for the holdings' series over [from, to). Keys are left out: they are nobody else's business. */
+/**
+ * Lines of facts for the holdings' series over [from, to), window edges. Keys are left out: they are nobody else's
+ * business. With `accounts`, only what those may see, and replay gives the records of those alone.
+ */
 export async function* exportFacts(
   deps: ExportDeps,
   holdings: readonly Holding[],
   from: Instant,
   to: Instant,
-  tenants: ReadonlySet<string> | null,
+  accounts: ReadonlySet<string> | null,
 ): AsyncIterable<string> {
-  const [first, last] = [windowStart(from), windowCeil(to)];
-  yield writeLine({ kind: 'header', format: 1, from: first, to: last, frontier: deps.frontier });
-  for await (const fact of controlFacts(deps.control, deps.frontier)) {
-    if (fact.body.kind === 'key') continue;
-    if (tenants === null || fact.tenant === '' || tenants.has(fact.tenant))
-      yield writeLine({ kind: 'control', ...fact });
-  }
+  const view = accounts === null ? null : new ExportView(deps.book, accounts, { from, to });
+  const header = { kind: 'header', format: 1, from, to, frontier: deps.frontier } as const;
+  yield writeLine(accounts === null ? header : { ...header, accounts: [...accounts] });
+  yield* exportReadings(deps, holdings, from, to, view);
+  yield* exportEvents(deps, from, to, view);
   for (const declaration of await deps.usage.declarations(deps.frontier)) {
-    if (tenants === null || tenants.has(declaration.tenant)) yield writeLine({ kind: 'declaration', ...declaration });
+    const line = view === null ? declaration : view.declaration(declaration);
+    if (line !== null) yield writeLine({ kind: 'declaration', ...line });
   }
-  const counters = unique(holdings).filter((s) => {
-    const meter = deps.book.meter(s.meter);
+  for await (const fact of controlFacts(deps.control, deps.frontier)) {
+    const line = fact.body.kind === 'key' ? null : view === null ? fact : view.control(fact);
+    if (line !== null) yield writeLine({ kind: 'control', ...line });
+  }
+}
+
+async function* exportReadings(
+  deps: ExportDeps,
+  holdings: readonly Holding[],
+  from: Instant,
+  to: Instant,
+  view: ExportView | null,
+): AsyncIterable<string> {
+  const bySeries = groupBy(holdings, (h) => String(h.series.id));
+  const counters = [...bySeries.values()].filter(([h]) => {
+    const meter = h === undefined ? undefined : deps.book.meter(h.series.meter);
     return meter !== undefined && isCounter(meter);
   });
+  if (view !== null) {
+    for (const own of counters) {
+      const [first] = own;
+      if (first === undefined) continue;
+      yield writeLine({ kind: 'series', ...view.seriesLine(first.series) });
+      for (const reading of await heldReadings(deps, own)) yield writeLine({ kind: 'reading', ...reading });
+    }
+    return;
+  }
   for (let i = 0; i < counters.length; i += SERIES_A_STEP) {
-    const work = counters.slice(i, i + SERIES_A_STEP).map((series) => ({ series, from: first, to: last }));
+    const work = counters.slice(i, i + SERIES_A_STEP).flatMap(([h]) => (h ? [{ series: h.series, from, to }] : []));
     for (const { series, readings } of await followSeries(deps, work)) {
       yield writeLine({ kind: 'series', ...series });
       for (const reading of readings) yield writeLine({ kind: 'reading', ...reading });
     }
   }
-  yield* exportEvents(deps, first, last, tenants);
 }
 
 async function* exportEvents(
   deps: ExportDeps,
   from: Instant,
   to: Instant,
-  tenants: ReadonlySet<string> | null,
+  view: ExportView | null,
 ): AsyncIterable<string> {
-  const types = new Map<string, Instant>();
-  for (const meter of deps.book.meters()) {
-    if (isCounter(meter) || meter.eventType === '') continue;
-    const start = meter.kind === 'gauge' ? Math.max(0, from - LEVEL_CONTEXT_MS) : from;
-    types.set(meter.eventType, Math.min(start, types.get(meter.eventType) ?? start));
-  }
-  for (const [type, start] of types) {
-    const query = { types: [type], from: start, to, frontier: deps.frontier, voided: [], undoneSets: [] };
-    for await (const event of deps.usage.events(query)) {
-      if (tenants === null || tenants.has(event.tenant)) yield writeLine({ kind: 'event', ...event });
-    }
+  const { book, frontier } = deps;
+  const byType = groupBy(
+    [...book.meters()].filter((meter) => !isCounter(meter) && meter.eventType !== ''),
+    (meter) => meter.eventType,
+  );
+  for (const [type, meters] of byType) {
+    const gauges = meters.filter((meter) => meter.kind === 'gauge');
+    const start = gauges.length > 0 ? Math.max(0, from - LEVEL_CONTEXT_MS) : from;
+    // The whole file tells what was voided and why; a tenant's holds what counts.
+    const [voided, undoneSets] = view === null ? [[], []] : [book.voidedReceipts(), book.undoneSets()];
+    const events = deps.usage.events({ types: [type], from: start, to, frontier, voided, undoneSets });
+    for await (const event of view === null ? events : view.events(events, gauges))
+      yield writeLine({ kind: 'event', ...event });
   }
 }
 
@@ -79,5 +105,3 @@ async function* controlFacts(control: ControlStore, frontier: Receipt): AsyncIte
     after = last.receipt;
   }
 }
-
-const unique = (holdings: readonly Holding[]) => [...new Map(holdings.map((h) => [h.series.id, h.series])).values()];

@@ -2,7 +2,7 @@
  * A file of facts, one JSON object a line: what `tollgate export` writes and `tollgate replay` reads. Receipt numbers,
  * stamps and series ids are kept, so that replay computes the same records from nothing else.
  *
- *   {"kind":"header","format":1,"from":..,"to":..,"frontier":..}
+ *   {"kind":"header","format":1,"from":..,"to":..,"frontier":.. , "accounts":[..] when it is a tenant's}
  *   {"kind":"series", ...Series}          before the readings that name it
  *   {"kind":"reading", series, t, value:"text", epoch, start, receipt, stamps, sourceTime}
  *   {"kind":"event", ...StoredEvent}
@@ -20,6 +20,8 @@ export interface FactHeader {
   from: Instant;
   to: Instant;
   frontier: Receipt;
+  /** Only usage of these accounts can be computed from the file; left away: all there is. */
+  accounts?: readonly string[];
 }
 
 export type FactLine =
@@ -46,6 +48,7 @@ export function readLine(text: string, number: number): FactLine {
       for (const field of ['from', 'to', 'frontier'] as const) if (!whole(line[field])) throw wrong(field);
       if (line.format !== 1)
         throw new UsageError('replay.format', `line ${number}: format ${line.format} is not known here`);
+      if (line.accounts !== undefined && !isTexts(line.accounts)) throw wrong('accounts');
       return line;
     case 'series':
       if (!whole(line.id) || line.id >= 2 ** 26 * GROUPS_MAX) throw wrong('id');
@@ -72,6 +75,8 @@ export function readLine(text: string, number: number): FactLine {
       );
   }
 }
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((v) => typeof v === 'string');
 
 function counterValue(value: unknown, wrong: (field: string) => UsageError): bigint {
   if (typeof value !== 'string' || !/^\d{1,20}$/.test(value)) throw wrong('value');

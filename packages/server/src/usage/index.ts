@@ -2,7 +2,7 @@
 import type * as Disk from 'node:fs/promises';
 import type { Clock } from '../domain/environment.ts';
 import type { Receipt } from '../domain/fact.ts';
-import type { Instant } from '../domain/window.ts';
+import { type Instant, windowCeil, windowStart } from '../domain/window.ts';
 import type { ControlLog } from '../store/control-log.ts';
 import type { ControlStore, Progress } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
@@ -82,7 +82,9 @@ export class Usage {
   async *exportFacts(filter: Filter, from: Instant, to: Instant, viewer: Viewer): AsyncIterable<string> {
     const { usage, control, log, receipts } = this.deps;
     const deps = { usage, control, book: log.book, frontier: receipts.frontier() };
-    yield* exportFacts(deps, this.selection.holdings(filter, viewer, from, to), from, to, viewer);
+    const [first, last] = [windowStart(from), windowCeil(to)];
+    const accounts = viewer === null ? null : this.selection.within(filter, viewer);
+    yield* exportFacts(deps, this.selection.holdings(filter, viewer, first, last), first, last, accounts);
   }
 
   /** Rows of what belongs to nobody in [from, to): must stay empty, or somebody must be told. */

@@ -55,7 +55,8 @@ export async function replay(lines: AsyncIterable<string>): Promise<ReplayedReco
     });
   }
   const completeness = new Completeness(book, await usage.declarations(frontier));
-  const closer = new EventCloser({ ...deps, registry, completeness });
+  // No record is built on: a level is followed from its first change in the file.
+  const closer = new EventCloser({ ...deps, registry, completeness, closedTo: 0 });
   for (const { series, record: r } of await closer.compute(from, to)) {
     const quantity = formatQuantity(r.sum);
     out.push({
@@ -65,7 +66,9 @@ export async function replay(lines: AsyncIterable<string>): Promise<ReplayedReco
       flags: flagNames(r.flags),
     });
   }
-  return out.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const only = header.accounts === undefined ? null : new Set(header.accounts);
+  const shown = only === null ? out : out.filter((r) => r.account !== null && only.has(r.account));
+  return shown.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
 const keyOf = (r: ReplayedRecord): string =>

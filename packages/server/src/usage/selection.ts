@@ -55,6 +55,12 @@ export class Selection {
     return out;
   }
 
+  /** Accounts the filter names (all without one) that the viewer may see. */
+  within(filter: Filter, viewer: ReadonlySet<string>): ReadonlySet<string> {
+    const wanted = this.accountsOf(filter);
+    return wanted === null ? viewer : new Set([...viewer].filter((account) => wanted.has(account)));
+  }
+
   private addOwned(
     out: Holding[],
     series: Series,

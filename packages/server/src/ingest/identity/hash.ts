@@ -1,9 +1,12 @@
 /**
- * Keyed 64-bit hashes over byte ranges: HalfSipHash-1-3 in 32-bit arithmetic, which V8 keeps in registers. The key is
- * secret, so nobody can prepare ids that meet in one slot. Two hashes with keys of their own are kept of an event, of
- * its identity and of its content; 128 bits must meet before a new event is taken for a known one.
+ * Two keyed 64-bit hashes of an event, in 32-bit arithmetic, which V8 keeps in registers.
  *
- * Measured here on ranges of 60 + 200 bytes: 0.30 us for both. BigInt SipHash: 9 us; crypto.createHash: 2 us.
+ * Identity: HalfSipHash-1-3. Its key is secret, so nobody can prepare ids that meet in one slot of a table or in one
+ * place of another account. Content: a murmur-like mix of two lanes, four times as fast. Whoever makes two contents meet
+ * (under one id, in the own account) hides a conflict from nobody but himself, and the first event still counts.
+ *
+ * 128 bits must meet before a new event is taken for a known one. Measured here on 60 + 200 bytes: 0.18 + 0.13 us;
+ * HalfSipHash for both 0.52; crypto.createHash 2; BigInt SipHash 9.
  */
 
 /** Result of the last hash: reading two fields is cheaper than returning an object a million times a second. */
@@ -96,6 +99,50 @@ export function close(): void {
   round();
   round();
   out.hi = (v1 ^ v3) >>> 0;
+}
+
+let h1 = 0;
+let h2 = 0;
+
+/** Begins a content hash. */
+export function beginMix(key: HashKey): void {
+  h1 = key.k0;
+  h2 = key.k1;
+}
+
+/** Adds the range and its length, as `add` does. */
+export function mix(four: DataView, start: number, end: number): void {
+  let a = h1;
+  let b = h2;
+  let i = start;
+  for (; i <= end - 4; i += 4) {
+    let k = Math.imul(four.getInt32(i, true), 0xcc9e2d51);
+    k = (k << 15) | (k >>> 17);
+    a ^= Math.imul(k, 0x1b873593);
+    b ^= Math.imul(k, 0x2545f491);
+    a = (Math.imul((a << 13) | (a >>> 19), 5) + 0xe6546b64) | 0;
+    b = (Math.imul((b << 17) | (b >>> 15), 5) + 0x38495ab5) | 0;
+  }
+  let rest = 0;
+  for (let shift = 0; i < end; i++, shift += 8) rest |= four.getUint8(i) << shift;
+  a = Math.imul(a ^ Math.imul(rest, 0x9e3779b1), 0x85ebca6b);
+  b = Math.imul(b ^ Math.imul(rest, 0x27d4eb2f), 0xc2b2ae35);
+  h1 = (a ^ (a >>> 15)) + (end - start);
+  h2 = (b ^ (b >>> 13)) - (end - start);
+}
+
+const finish = (h: number): number => {
+  let x = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return x ^ (x >>> 16);
+};
+
+/** Leaves the 64 bits in `out`. */
+export function closeMix(): void {
+  const a = finish((h1 + h2) | 0);
+  const b = finish((h2 + Math.imul(a, 3)) | 0);
+  out.hi = (a + b) >>> 0;
+  out.lo = b >>> 0;
 }
 
 /** A key of its own for each use and tenant, so that no hash of one means anything for another. */

@@ -1,13 +1,18 @@
 /**
  * The fast path: usage of all normal series of a span at once. Normal, over the span and a window on either side: one
- * epoch, no stamp, time grows, value does not fall, a reading before the span's start and one at or after its end, and no
- * two readings further apart than a window. Then every edge of the grid lies in exactly one segment, and every segment
- * crosses at most one edge: the edge of the later reading's window.
+ * epoch, no stamp but `late`, and that neither on the first nor on the last reading, time grows, value does not fall, a
+ * reading before the span's start and one at or after its end, and no two readings further apart than a window. Then every
+ * edge of the grid lies in exactly one segment, and every segment crosses at most one edge: that of the later reading's
+ * window.
+ *
+ * Why late readings between two that came in time are harmless: the first one, not being late, came before everything
+ * later than itself, and whatever came before the last one lies before it. So whichever reading a late one was judged
+ * against is one of these, and between these it fits. (On a series with a line speed it is stamped `fast` too.)
  *
  * Tried first: `lagInFrame` over all rows (twice the time: it sorts them; readings come out of FINAL nearly sorted, and
  * sorting 100,000 short arrays is cheap).
  */
-import type { Receipt } from '../../domain/fact.ts';
+import { type Receipt, Stamp } from '../../domain/fact.ts';
 import { Flag } from '../../domain/record.ts';
 import { type Instant, WINDOW_MS } from '../../domain/window.ts';
 import type { Span } from '../usage-store.ts';
@@ -38,10 +43,11 @@ FROM (
     arrayFilter((x, c) -> c, arrayEnumerate(n), crossing) AS edge_i
   FROM (
     SELECT series, arrayPopBack(ts) AS p, arrayPopFront(ts) AS n, arrayPopBack(vs) AS pv, arrayPopFront(vs) AS nv,
-      toUInt8(first_epoch = last_epoch AND stamped = 0 AND ts[1] < ${from} AND ts[-1] >= ${to}
+      toUInt8(first_epoch = last_epoch AND stamped = 0 AND ts[1] = first_timely AND ts[-1] = last_timely AND ts[1] < ${from} AND ts[-1] >= ${to}
         AND NOT arrayExists((p, n, pv, nv) -> n <= p OR n - p > ${W} OR nv < pv, p, n, pv, nv)) AS ok
     FROM (
-      SELECT series, min(epoch) AS first_epoch, max(epoch) AS last_epoch, groupBitOr(stamps) AS stamped,
+      SELECT series, min(epoch) AS first_epoch, max(epoch) AS last_epoch, groupBitOr(bitAnd(stamps, ${num(255 - Stamp.late)})) AS stamped,
+        minIf(t, stamps = 0) AS first_timely, maxIf(t, stamps = 0) AS last_timely,
         groupArray(t) AS raw_t, groupArray(value) AS raw_v,
         arraySort(raw_t) AS ts, arraySort((v, t) -> t, raw_v, raw_t) AS vs
       FROM reading FINAL
@@ -63,4 +69,5 @@ SELECT series, toDateTime(intDiv(piece.1, 1000), 'UTC'), 0, ${W}, toUInt64(piece
 FROM ${staged}
 ARRAY JOIN arrayZip(arrayPopBack(edges), arrayPopFront(arrayDifference(counts)), arrayPopFront(arrayDifference(places)),
   arrayMap((a, b) -> a OR b, arrayPopBack(spreads), arrayPopFront(spreads))) AS piece
-WHERE ok AND piece.1 >= ${num(span.from)} AND piece.1 < ${num(span.to)}`;
+WHERE ok AND piece.1 >= ${num(span.from)} AND piece.1 < ${num(span.to)}
+SETTINGS max_insert_threads = 2`;

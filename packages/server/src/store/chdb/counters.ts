@@ -95,8 +95,9 @@ async function silentSeries(held: HeldLane, span: Span): Promise<number[]> {
     held,
     `SELECT series FROM (
        SELECT series, max(bucket) AS latest FROM reading
-       WHERE ${inRange(span)} AND toDate(bucket) >= toDate(${after}) GROUP BY series
-     ) WHERE latest >= ${after} AND series NOT IN (SELECT series FROM ${STAGING})`,
+       WHERE ${inRange(span)} AND toDate(bucket) >= toDate(${after}) AND series NOT IN (SELECT series FROM ${STAGING})
+       GROUP BY series
+     ) WHERE latest >= ${after}`,
   );
   if (later.length === 0) return [];
   const before = dateTime(span.from - WINDOW_MS);
@@ -253,12 +254,12 @@ async function freshHeads(lane: Lane, span: Span, fresh: string): Promise<number
   );
 }
 
-/** Series of the span with a current pending record in it. */
+/** Series of the span with a current record in it that settling may change: pending, or quarantined on top of that. */
 export async function pendingCounters(lane: Lane, span: Span): Promise<Touched[]> {
   const rows = await lane.rows(
     `SELECT series, toUnixTimestamp(min(w)), toUnixTimestamp(max(w)) FROM record FINAL
      WHERE ${inRange(span)} AND w >= ${dateTime(windowStart(span.from))} AND w < ${dateTime(span.to)}
-       AND void = 0 AND state = ${num(State.pending)}
+       AND void = 0 AND state IN (${num(State.pending)}, ${num(State.quarantined)})
      GROUP BY series ORDER BY series`,
   );
   const out: Touched[] = [];

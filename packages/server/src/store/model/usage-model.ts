@@ -215,7 +215,7 @@ export class UsageModel implements UsageStore {
       .filter(
         ({ record: r }) =>
           !r.isVoid &&
-          r.state === State.pending &&
+          (r.state === State.pending || r.state === State.quarantined) &&
           inSpan(span, r.series) &&
           r.window >= span.from &&
           r.window < span.to,

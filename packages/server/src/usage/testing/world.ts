@@ -7,7 +7,7 @@ import type { Series } from '../../domain/series.ts';
 import type { Instant } from '../../domain/window.ts';
 import { ControlLog } from '../../store/control-log.ts';
 import type { ControlStore } from '../../store/control-store.ts';
-import { openControlModel } from '../../store/model/control-model.ts';
+import { controlModelState, openControlModel } from '../../store/model/control-model.ts';
 import { UsageModel } from '../../store/model/usage-model.ts';
 import { Receipts } from '../../store/receipts.ts';
 import { SeriesRegistry } from '../../store/series-registry.ts';
@@ -52,21 +52,21 @@ export interface World {
   rows(query: Partial<UsageQuery> & { from: Instant; to: Instant }): Promise<UsageRow[]>;
 }
 
-export const GROUPS = 4;
-
 export interface WorldOptions {
   store?: UsageStore;
   /** Given again, the world is the same one after a restart. */
   control?: ControlStore;
   clock?: SteppedClock;
   settings?: Partial<JobSettings>;
+  groups?: number;
 }
 
 export async function openWorld(
   at: Instant,
   {
+    groups = 4,
     store = new UsageModel(),
-    control = openControlModel(),
+    control = openControlModel(controlModelState(groups)),
     clock = new SteppedClock(at),
     settings = {},
   }: WorldOptions = {},
@@ -82,7 +82,7 @@ export async function openWorld(
     receipts,
     clock,
     holder: 'test',
-    groups: GROUPS,
+    groups,
     settings,
     publish: null,
     report: () => undefined,
