@@ -5,8 +5,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { WINDOW_MS } from 'tollgate/domain/window.js';
-import { CLOSE_SPAN_WINDOWS } from 'tollgate/store/chdb/counters.js';
 import { type BenchOptions, type BenchResult, inFolder, machine, numberOf, quantile, round, say } from './common.ts';
 import {
   accountName,
@@ -79,16 +77,11 @@ async function fill(cloud: Cloud, series: number, days: number): Promise<number>
   const frontier = Number.MAX_SAFE_INTEGER - 1;
   for (let day = 0; day < days; day++) {
     await write(day * POLLS_A_DAY + POLLS_A_DAY / 2, (day + 1) * POLLS_A_DAY + POLLS_A_DAY / 2);
-    for (let span = 0; span < 24 * HOUR; span += CLOSE_SPAN_WINDOWS * WINDOW_MS) {
-      const from = START + day * 24 * HOUR + span;
-      const group = { firstSeries: cloud.first, lastSeries: cloud.first + series - 1 };
-      const { odd } = await cloud.store.closeCounters(
-        { ...group, from, to: from + CLOSE_SPAN_WINDOWS * WINDOW_MS },
-        frontier,
-        [],
-      );
-      if (odd.length > 0) throw new Error(`${odd.length} odd series in data that has none`);
-    }
+    // Few series: a whole day a call takes the memory of four hours of 100,000.
+    const from = START + day * 24 * HOUR;
+    const span = { firstSeries: cloud.first, lastSeries: cloud.first + series - 1, from, to: from + 24 * HOUR };
+    const { odd } = await cloud.store.closeCounters(span, frontier, []);
+    if (odd.length > 0) throw new Error(`${odd.length} odd series in data that has none`);
     if (day % 5 === 4) say(`${day + 1} of ${days} days written and closed`);
   }
   const end = START + days * 24 * HOUR;

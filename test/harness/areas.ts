@@ -28,9 +28,9 @@ export const areas: readonly Area[] = [
   { name: 'laws', prefix: 'test/laws', short: 20, long: 90 },
   { name: 'field', prefix: 'test/field', short: 20, long: 90 },
   { name: 'alone', prefix: 'test/alone', short: 20, long: 60 },
-  { name: 'simulation', prefix: 'test/simulation/', short: 20, long: 240 },
-  { name: 'kill', prefix: 'test/scenarios/kill', short: 40, long: 420 },
-  { name: 'scenarios', prefix: 'test/scenarios/', short: 80, long: 420 },
+  { name: 'simulation', prefix: 'test/simulation/', short: 30, long: 400 },
+  { name: 'kill', prefix: 'test/scenarios/kill', short: 60, long: 480 },
+  { name: 'scenarios', prefix: 'test/scenarios/', short: 140, long: 420 },
   { name: 'bench', prefix: 'bench/', short: 10, long: 60 },
 ];
 

@@ -6,15 +6,16 @@ import { grouped, unitText } from './quantity.ts';
 import { plain, table } from './table.ts';
 
 interface Explained {
-  kind: 'counter' | 'event';
+  kind: 'counter' | 'tally' | 'event';
   series?: { id: number; source: string; resource: string; meter: string };
   owner?: string | null;
   meter?: { key: string; unit: string } | null;
   records?: {
     window: string;
     to: string;
-    quantity: string;
-    readings: number;
+    quantity: string | null;
+    readings?: number;
+    events?: string;
     state: string;
     flags: string[];
     frontier: number | null;
@@ -31,13 +32,16 @@ interface Explained {
     amount: string | null;
     against: number | null;
   }[];
+  events?: { receipt: number; t: string; id: string; value: string; problem: string | null }[];
   event?: Record<string, unknown>;
   voided?: boolean;
   counted?: { meter: string; record: string | null }[];
 }
 
-const showCounter = (io: Io, e: Explained): void => {
+/** The records of a series, of whatever kind its meter is. */
+const showRecords = (io: Io, e: Explained): void => {
   const unit = unitText(e.meter?.unit ?? '');
+  const what = e.kind === 'counter' ? 'readings' : 'events';
   io.out(
     `${plain(e.series?.meter ?? '')} of ${plain(e.series?.resource ?? '')}, reported by ${plain(e.series?.source ?? '')}\n`,
   );
@@ -46,8 +50,12 @@ const showCounter = (io: Io, e: Explained): void => {
     table(e.records ?? [], [
       { title: 'from', cell: (r) => r.window },
       { title: 'to', cell: (r) => r.to },
-      { title: 'quantity', cell: (r) => `${grouped(r.quantity)} ${unit}`.trim(), right: true },
-      { title: 'readings', cell: (r) => String(r.readings), right: true },
+      {
+        title: 'quantity',
+        cell: (r) => (r.quantity === null ? '?' : `${grouped(r.quantity)} ${unit}`.trim()),
+        right: true,
+      },
+      { title: what, cell: (r) => String(r.readings ?? r.events ?? ''), right: true },
       { title: 'state', cell: (r) => r.state },
       { title: 'flags', cell: (r) => r.flags.join(' ') },
       {
@@ -60,6 +68,10 @@ const showCounter = (io: Io, e: Explained): void => {
       },
     ]),
   );
+};
+
+const showCounter = (io: Io, e: Explained): void => {
+  showRecords(io, e);
   io.out('\nReadings\n');
   io.out(
     table(e.readings ?? [], [
@@ -70,6 +82,20 @@ const showCounter = (io: Io, e: Explained): void => {
       { title: 'case', cell: (r) => String(r.case), right: true },
       { title: 'outcome', cell: (r) => r.outcome },
       { title: 'epoch', cell: (r) => r.epoch },
+    ]),
+  );
+};
+
+const showTally = (io: Io, e: Explained): void => {
+  showRecords(io, e);
+  io.out('\nEvents\n');
+  io.out(
+    table(e.events ?? [], [
+      { title: 'receipt', cell: (r) => String(r.receipt), right: true },
+      { title: 'time', cell: (r) => r.t },
+      { title: 'id', cell: (r) => plain(r.id) },
+      { title: 'value', cell: (r) => plain(r.value), right: true },
+      { title: 'problem', cell: (r) => plain(r.problem ?? '') },
     ]),
   );
 };
@@ -94,6 +120,7 @@ export const explainCommand = (program: Command, io: Io): void => {
       const explained = (await connect(io).call('GET /api/v1/explain', { query: { ref } })) as unknown as Explained;
       if (io.flags.json) return json(io, explained);
       if (explained.kind === 'counter') showCounter(io, explained);
+      else if (explained.kind === 'tally') showTally(io, explained);
       else showEvent(io, explained);
     });
 };

@@ -48,3 +48,23 @@ export const seriesKeyText = (k: SeriesKey): string =>
     k.meter,
     Object.entries(k.dimensions).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)),
   ]);
+
+/** Characters of a dimension's value that a series key keeps. */
+export const DIMENSION_LENGTH = 256;
+
+/**
+ * A dimension's value as a series key can hold it. Values come from event data, where anything may stand: one that is
+ * too long, or holds a NUL, keeps its beginning and a hash of the whole, so that different values stay different series
+ * and no event can stop the job (law 6).
+ */
+export function dimensionText(value: string): string {
+  if (value.length <= DIMENSION_LENGTH && !value.includes('\0')) return value;
+  return `${value.slice(0, DIMENSION_LENGTH - 56).replaceAll('\0', '\u2400')}~${hash64(value)}`;
+}
+
+/** FNV-1a over UTF-16 units: keeps long values apart, and is no defence against somebody who forges two of his own alike. */
+function hash64(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (let i = 0; i < text.length; i++) hash = BigInt.asUintN(64, (hash ^ BigInt(text.charCodeAt(i))) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, '0');
+}

@@ -199,6 +199,7 @@ function counterReading(cols: EventColumns, p: number, compiled: Compiled): Even
   for (const [name, path] of compiled.dimensions) {
     const value = text(path);
     if (Buffer.byteLength(value) > limits.dimensionBytes) return refuse(path, 'A dimension is longer than 256 bytes.');
+    if (value.includes('\0')) return refuse(path, 'A dimension holds a NUL character.');
     dimensions[name] = value;
   }
   const key = {

@@ -9,7 +9,7 @@ import type { Receipt, StoredEvent } from '../domain/fact.ts';
 import { type Level, type LevelRules, levelRecords } from '../domain/gauge.ts';
 import type { Meter } from '../domain/meter.ts';
 import { Flag, State, type TallyRecord } from '../domain/record.ts';
-import { type Series, type SeriesKey, seriesKeyText } from '../domain/series.ts';
+import { dimensionText, type Series, type SeriesKey, seriesKeyText } from '../domain/series.ts';
 import { compileMeter, type MeterProgram, Tally } from '../domain/tally.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../domain/window.ts';
 import type { Progress } from '../store/control-store.ts';
@@ -251,7 +251,8 @@ export class EventCloser {
     of: { tenant: string; source: string; subject: string },
     dimensions: Readonly<Record<string, string>>,
   ): Series {
-    const key = { tenant: of.tenant, source: of.source, resource: of.subject, meter: meter.key, dimensions };
+    const storable = Object.fromEntries(Object.entries(dimensions).map(([name, text]) => [name, dimensionText(text)]));
+    const key = { tenant: of.tenant, source: of.source, resource: of.subject, meter: meter.key, dimensions: storable };
     const known = this.deps.registry.find(key);
     if (known !== undefined) return known;
     const text = seriesKeyText(key);

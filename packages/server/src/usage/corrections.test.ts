@@ -206,5 +206,16 @@ test('explain walks from a record to its readings and run, and from an event up 
     ],
   );
   const up = await world.usage.explain('event:app/a', null, parse);
+  if (up.kind !== 'event') return assert.fail('an event explains itself');
+  const tally = await world.usage.explain(up.counted[0]?.record ?? '', null, parse);
+  if (tally.kind !== 'tally') return assert.fail('its record explains itself');
+  assert.deepEqual(
+    tally.records.map((r) => [r.quantity, r.events, r.confirmed, r.run?.outcome]),
+    [['1', '1', true, 'done']],
+  );
+  assert.deepEqual(
+    tally.events.map((e) => [e.id, e.value]),
+    [['a', '1']],
+  );
   assert.ok(up.kind === 'event' && up.counted[0]?.meter === 'requests' && up.counted[0].record !== null);
 });

@@ -1,25 +1,16 @@
 /** From a record down to the run, the readings and events that made it, with the case of each; and up again. */
 import type { Book } from '../domain/book.ts';
 import type { Verdict } from '../domain/delta.ts';
-import type { Receipt, SeriesReading, StoredEvent } from '../domain/fact.ts';
-import type { Meter } from '../domain/meter.ts';
+import type { Receipt, SeriesReading } from '../domain/fact.ts';
+import { isCounter, type Meter } from '../domain/meter.ts';
 import { type FlagName, flagNames, type StateName, stateName } from '../domain/record.ts';
 import type { Series } from '../domain/series.ts';
 import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
-import type { ControlStore, Run } from '../store/control-store.ts';
-import type { SeriesRegistry } from '../store/series-registry.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import type { Run } from '../store/control-store.ts';
 import { followSeries, recordsOf } from './counters.ts';
 import { UsageError } from './errors.ts';
+import { type ExplainDeps, type ExplainedEvent, type ExplainedTally, explainTally, upFrom } from './explain-events.ts';
 import type { Viewer } from './selection.ts';
-
-export interface ExplainDeps {
-  usage: UsageStore;
-  control: ControlStore;
-  registry: SeriesRegistry;
-  book: Book;
-  frontier: Receipt;
-}
 
 export interface ExplainedRecord {
   window: Instant;
@@ -63,13 +54,7 @@ export interface ExplainedCounter {
   readings: ExplainedReading[];
 }
 
-export interface ExplainedEvent {
-  kind: 'event';
-  event: StoredEvent;
-  voided: boolean;
-  /** Where it counts. */
-  counted: { meter: string; series: number | null; window: Instant; record: string | null }[];
-}
+export type Explained = ExplainedCounter | ExplainedTally | ExplainedEvent;
 
 /** `SERIES@WINDOW`, `SERIES@FROM/TO` (ms or ISO) for records; `receipt:N` or `event:SOURCE/ID` for facts. */
 export async function explain(
@@ -77,7 +62,7 @@ export async function explain(
   ref: string,
   viewer: Viewer,
   parse: (text: string) => Instant | null,
-): Promise<ExplainedCounter | ExplainedEvent> {
+): Promise<Explained> {
   const counter = /^(\d+)@([^/]+)(?:\/(.+))?$/.exec(ref);
   if (counter !== null) {
     const from = parse(counter[2] ?? '');
@@ -101,12 +86,14 @@ async function explainSeries(
   from: Instant,
   to: Instant,
   viewer: Viewer,
-): Promise<ExplainedCounter> {
+): Promise<ExplainedCounter | ExplainedTally> {
   const series = deps.registry.byId(id);
   if (series === undefined || !maySee(deps.book, series, from, to, viewer)) {
     throw new UsageError('series.unknown', `there is no series ${id}`);
   }
   const [first, last] = [windowStart(from), windowCeil(to)];
+  const meter = deps.book.meter(series.meter);
+  if (meter !== undefined && !isCounter(meter)) return explainTally(deps, series, meter, first, last);
   const [course] = await followSeries(deps, [{ series, from: first, to: last }]);
   if (course === undefined) throw new UsageError('series.unknown', `there is no series ${id}`);
   const computed = recordsOf(deps.book, course, first, last);
@@ -171,11 +158,7 @@ async function explainReadings(
   return out;
 }
 
-async function explainReceipt(
-  deps: ExplainDeps,
-  receipt: Receipt,
-  viewer: Viewer,
-): Promise<ExplainedCounter | ExplainedEvent> {
+async function explainReceipt(deps: ExplainDeps, receipt: Receipt, viewer: Viewer): Promise<Explained> {
   const found = await deps.usage.findReceipt(receipt);
   if (found === null) throw new UsageError('fact.unknown', `no reading or event has receipt ${receipt}`);
   if ('reading' in found) {
@@ -191,25 +174,6 @@ async function explainEvent(deps: ExplainDeps, source: string, id: string, viewe
     if (event !== undefined) return upFrom(deps, event, viewer);
   }
   throw new UsageError('fact.unknown', `no event ${id} of source ${source} was accepted`);
-}
-
-/** Where an event was counted: every meter of its type, and the series of it that its source and subject feed. */
-function upFrom(deps: ExplainDeps, event: StoredEvent, viewer: Viewer): ExplainedEvent {
-  const owner = deps.book.ownerAt(event.tenant, event.subject, event.t);
-  if (viewer !== null && !(owner !== null && viewer.has(owner)) && !viewer.has(event.tenant)) {
-    throw new UsageError('fact.unknown', `no such event was accepted`);
-  }
-  const window = windowStart(event.t);
-  const counted = [];
-  for (const meter of deps.book.meters()) {
-    if (meter.eventType !== event.type) continue;
-    const fed = deps.registry
-      .ofResource(event.tenant, event.subject)
-      .filter((s) => s.meter === meter.key && s.source === event.source);
-    if (fed.length === 0) counted.push({ meter: meter.key, series: null, window, record: null });
-    for (const s of fed) counted.push({ meter: meter.key, series: s.id, window, record: `${s.id}@${window}` });
-  }
-  return { kind: 'event', event, voided: deps.book.isVoided(event.receipt), counted };
 }
 
 function maySee(book: Book, series: Series, from: Instant, to: Instant, viewer: Viewer): boolean {

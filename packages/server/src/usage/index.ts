@@ -9,7 +9,7 @@ import type { Receipts } from '../store/receipts.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { Corrections } from './corrections.ts';
-import { type ExplainedCounter, type ExplainedEvent, explain } from './explain.ts';
+import { type Explained, explain } from './explain.ts';
 import { exportFacts } from './export.ts';
 import { Job, type JobSettings, jobDefaults } from './job.ts';
 import { Publisher } from './publish.ts';
@@ -19,7 +19,8 @@ import { type Filter, Selection, UNATTRIBUTED, type Viewer } from './selection.t
 
 export type { EventRef } from './corrections.ts';
 export { UsageError } from './errors.ts';
-export type { ExplainedCounter, ExplainedEvent, ExplainedReading, ExplainedRecord } from './explain.ts';
+export type { Explained, ExplainedCounter, ExplainedReading, ExplainedRecord } from './explain.ts';
+export type { ExplainedEvent, ExplainedTally } from './explain-events.ts';
 export { type JobSettings, type JobStatus, jobDefaults } from './job.ts';
 export { edgesOf, pageOf, queryLimits, type UsageQuery, type UsageRow, type WindowSize, windowSizes } from './query.ts';
 export { type ReplayedRecord, replay } from './replay.ts';
@@ -69,11 +70,7 @@ export class Usage {
     return { rows: await queryUsage(deps, selection, query, viewer), frontier: deps.frontier };
   }
 
-  async explain(
-    ref: string,
-    viewer: Viewer,
-    parse: (text: string) => Instant | null,
-  ): Promise<ExplainedCounter | ExplainedEvent> {
+  async explain(ref: string, viewer: Viewer, parse: (text: string) => Instant | null): Promise<Explained> {
     const { usage, control, registry, log, receipts } = this.deps;
     return explain({ usage, control, registry, book: log.book, frontier: receipts.frontier() }, ref, viewer, parse);
   }
