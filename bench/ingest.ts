@@ -38,6 +38,8 @@ interface Server {
   startSeconds: number;
   /** Highest resident memory so far, MB. */
   peak(): number;
+  /** Processor time used so far, all threads, in microseconds. */
+  processor(): number;
   stop(): Promise<void>;
 }
 
@@ -89,7 +91,15 @@ async function startServer(dataDir: string, profile: string | undefined): Promis
     child.kill('SIGTERM');
     await ended;
   };
-  return { process: child, port, key, startSeconds: seconds, peak: () => highest, stop };
+  return {
+    process: child,
+    port,
+    key,
+    startSeconds: seconds,
+    peak: () => highest,
+    processor: () => processorOf(child.pid ?? 0),
+    stop,
+  };
 }
 
 const residentMb = (pid: number): number => {
@@ -99,6 +109,14 @@ const residentMb = (pid: number): number => {
   } catch {
     return 0;
   }
+};
+
+/** User and system time, in ticks of 10 ms. */
+const processorOf = (pid: number): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 };
 
 async function load(settings: LoadSettings): Promise<LoadResult> {
@@ -214,11 +232,14 @@ export function run(options: BenchOptions): Promise<BenchResult> {
     server = await startServer(dataDir, options.given.profile);
     let second: LoadResult;
     let identity: Record<string, number>;
+    let processor: number;
     try {
       say(`  the server knew them after ${round(server.startSeconds, 1)} s; load for ${seconds} s`);
       await sleep(numberOf(options, 'settle', 15) * 1000);
       const { port, key } = server;
+      const before = server.processor();
       second = await load({ ...common, port, key, from: first.next, events: 0, seconds, warmSeconds, known: real });
+      processor = (server.processor() - before) / (second.accepted + second.duplicates);
       identity = await identitiesOf(server);
     } finally {
       await server.stop();
@@ -250,6 +271,7 @@ export function run(options: BenchOptions): Promise<BenchResult> {
         bytes_per_id: round((identity.identity_bytes ?? 0) / (identity.identity_ids ?? 1), 2),
         ack_p50_ms: round(quantile(latencies, 0.5), 1),
         ack_max_ms: round(Math.max(...latencies), 1),
+        server_cpu_us_per_event: round(processor, 2),
         floor_format: bare.format,
         accepted: second.accepted,
         duplicates: second.duplicates,

@@ -3,6 +3,7 @@
  * the files whose path contains NAME. CI=true selects the long forms, and a skip for want of a server is then a failure.
  * The last line is always `N passed, N failed, N skipped`, counting leaf tests; exit code 1 when anything failed.
  */
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { overBudget } from './harness/areas.ts';
 import { plan } from './harness/plan.ts';
@@ -25,13 +26,20 @@ const tell = (result: FileResult): void => {
   if (bad && result.output.trim() !== '') say(`  it wrote:\n${result.output.trimEnd().replace(/^/gm, '    | ')}\n`);
 };
 
+/**
+ * We keep about two processes a core busy ourselves; what is above that are others, and a budget in seconds says little
+ * then. 1 on a machine of our own.
+ */
+const patience = (): number => Math.max(1, (loadavg()[0] ?? 0) / (2 * cpus().length));
+
 const runAll = async (filter: string | undefined, signal: AbortSignal): Promise<boolean> => {
   const { files, homeless } = plan(root, filter);
   const queue = [...files];
   const results: FileResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) {
-      const result = await runFile(root, next, long ? next.area.long : next.area.short, signal);
+      const seconds = (long ? next.area.long : next.area.short) * patience();
+      const result = await runFile(root, next, seconds, signal);
       results.push(result);
       tell(result);
     }
@@ -47,7 +55,7 @@ const runAll = async (filter: string | undefined, signal: AbortSignal): Promise<
   }
   const complaints = [
     ...homeless.map((source) => `${source} belongs to no area of test/harness/areas.ts`),
-    ...overBudget(seconds, long),
+    ...overBudget(seconds, long, patience()),
     ...(files.length === 0 ? [`no test file matches ${filter ?? 'anything: build first'}`] : []),
     ...queue.map((left) => `${left.source} was not run`),
     ...(long ? skips.filter((s) => namesMissingServer(s.reason)) : []).map(

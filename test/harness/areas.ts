@@ -16,11 +16,11 @@ export const areas: readonly Area[] = [
   { name: 'event', prefix: 'packages/event/src/', short: 15, long: 60 },
   { name: 'agent', prefix: 'packages/agent/src/', short: 20, long: 90 },
   { name: 'client', prefix: 'packages/client/src/', short: 10, long: 30 },
-  { name: 'domain', prefix: 'packages/server/src/domain/', short: 20, long: 120 },
-  { name: 'store', prefix: 'packages/server/src/store/', short: 40, long: 180 },
-  { name: 'ingest', prefix: 'packages/server/src/ingest/', short: 20, long: 90 },
-  { name: 'usage', prefix: 'packages/server/src/usage/', short: 40, long: 180 },
-  { name: 'api', prefix: 'packages/server/src/api/', short: 20, long: 90 },
+  { name: 'domain', prefix: 'packages/server/src/domain/', short: 30, long: 150 },
+  { name: 'store', prefix: 'packages/server/src/store/', short: 90, long: 300 },
+  { name: 'ingest', prefix: 'packages/server/src/ingest/', short: 45, long: 150 },
+  { name: 'usage', prefix: 'packages/server/src/usage/', short: 60, long: 240 },
+  { name: 'api', prefix: 'packages/server/src/api/', short: 40, long: 120 },
   { name: 'cli', prefix: 'packages/server/src/cli/', short: 20, long: 90 },
   { name: 'server', prefix: 'packages/server/src/', short: 20, long: 90 },
   { name: 'harness', prefix: 'test/harness/', short: 10, long: 30 },
@@ -40,10 +40,13 @@ export const areaOf = (source: string): Area | undefined =>
     .sort((a, b) => b.prefix.length - a.prefix.length)
     .at(0);
 
-/** Areas that took longer than they may, as sentences. `seconds` is by area name. */
-export const overBudget = (seconds: ReadonlyMap<string, number>, long: boolean): string[] =>
+/**
+ * Areas that took longer than they may, as sentences. `seconds` is by area name. `patience` stretches the budgets on a
+ * machine that does other work at the same time; it is 1 on one that is ours.
+ */
+export const overBudget = (seconds: ReadonlyMap<string, number>, long: boolean, patience = 1): string[] =>
   areas.flatMap((area) => {
-    const limit = long ? area.long : area.short;
+    const limit = Math.round((long ? area.long : area.short) * patience);
     const took = seconds.get(area.name) ?? 0;
     return took > limit ? [`area ${area.name} took ${took.toFixed(1)} s, its budget is ${limit} s`] : [];
   });

@@ -13,7 +13,6 @@ import {
   sqlBans,
   strayModules,
   tablesWithoutTenant,
-  thrownCodes,
 } from './rules.ts';
 import { parse } from './source.ts';
 
@@ -177,12 +176,4 @@ test('paths that a document names are read from its backticks', () =>
 test('a table without a tenant column is found', () => {
   const sql = 'CREATE TABLE a (\n  id int,\n  tenant text NOT NULL\n);\nCREATE TABLE IF NOT EXISTS b (\n  id int\n);';
   assert.deepEqual(tablesWithoutTenant(sql), ['b']);
-});
-
-test('a code that is thrown is found, also on the next line', () => {
-  const raw = "throw new Problem('a.b');\nthrow new UsageError(\n  'c.d', x);";
-  assert.deepEqual(
-    thrownCodes([{ path: DOMAIN, raw }]).map((c) => c.code),
-    ['a.b', 'c.d'],
-  );
 });

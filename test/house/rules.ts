@@ -208,14 +208,3 @@ export const tablesWithoutTenant = (sql: string): string[] =>
   [...sql.matchAll(/create table (?:if not exists )?"?([\w.]+)"?\s*\(([\s\S]*?)\n\s*\)/gi)]
     .filter((match) => !/^\s*"?tenant"?\s/m.test(match[2] ?? ''))
     .map((match) => match[1] ?? '');
-
-/** Codes of errors that reach a person or a program, as thrown in the source: they must stand in the registry. */
-export const thrownCodes = (sources: readonly { path: string; raw: string }[]): { path: string; code: string }[] =>
-  sources.flatMap(({ path, raw }) =>
-    isTest(path)
-      ? []
-      : [...raw.matchAll(/\bnew (?:Problem|UsageError)\(\s*'([^']+)'/g)].map((match) => ({
-          path,
-          code: match[1] ?? '',
-        })),
-  );

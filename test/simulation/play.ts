@@ -162,7 +162,6 @@ class Simulation {
       await this.time.sleep(lots.int(20, 90) * 1000);
       this.#pass(publisher, mine, lots);
     }
-    this.#pass(publisher, mine, lots);
   }
 
   #pass(publisher: Publisher, devices: readonly Device[], lots: Lots): void {

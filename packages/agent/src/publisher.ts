@@ -54,7 +54,8 @@ interface Queued {
   acknowledged: () => void;
 }
 interface Flight {
-  body: string;
+  /** Sent again unchanged until it is answered, but for the clock: that is read at every try (see #body). */
+  batch: Omit<ReadingsBatch, 'sentAt'>;
   items: number;
   acknowledged: () => void;
 }
@@ -119,7 +120,7 @@ export class Publisher {
     while (!signal?.aborted) {
       this.#flight ??= this.#nextFlight();
       if (this.#flight === null) return true;
-      const answer = await this.#post(this.#flight.body, signal);
+      const answer = await this.#post(this.#body(this.#flight), signal);
       if (answer !== null && answer.status < 300) {
         failures = 0;
         this.#settle(answer);
@@ -130,6 +131,11 @@ export class Publisher {
       }
     }
     return this.#flight === null && this.#queue.length === 0;
+  }
+
+  /** The server measures our clock's offset by sentAt: the time of the first try would make an outage look like skew. */
+  #body({ batch }: Flight): string {
+    return JSON.stringify({ ...batch, sentAt: this.#clock.now() } satisfies ReadingsBatch);
   }
 
   async #post(body: string, signal?: AbortSignal): Promise<HttpAnswer | null> {
@@ -212,18 +218,17 @@ export class Publisher {
       if (value === null) ended.push([indexOf(head), at]);
       else readings.push(start > 0 ? [indexOf(head), at, String(value), start] : [indexOf(head), at, String(value)]);
     }
-    const batch: ReadingsBatch = {
+    const batch: Omit<ReadingsBatch, 'sentAt'> = {
       source: this.#settings.source,
       run: this.#run,
       sequence: this.#sequence,
-      sentAt: this.#clock.now(),
       ...(completeThrough > 0 ? { completeThrough } : {}),
       series,
       readings,
       ...(ended.length > 0 ? { ended } : {}),
     };
     this.#sequence += itemsOf(batch);
-    return { body: JSON.stringify(batch), items: items.length, acknowledged };
+    return { batch, items: items.length, acknowledged };
   }
 
   /**

@@ -198,7 +198,7 @@ export const settings = {
     '--stop-timeout',
     'TOLLGATE_STOP_SECONDS',
     's',
-    20,
+    4,
     1,
     600,
     'Time a clean stop may take before the process ends anyway',

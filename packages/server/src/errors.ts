@@ -91,6 +91,11 @@ const requestErrors = {
   'quarantine.unknown': entry(404, 'Nothing with this number is set aside', 'List it with `tollgate quarantine list`.'),
   'quarantine.decided': entry(409, 'It was decided before', 'A decision stands; correct it with an amendment.'),
   'fact.unknown': entry(404, 'There is no fact to correct', 'Give the receipt number, or source and id of the event.'),
+  'correction.counter': entry(
+    409,
+    'An event of a counter cannot be amended',
+    'Void it, and send the right reading as an event of its own.',
+  ),
   'set.exists': entry(409, 'The set is open already', 'Add events to it, or undo it first.'),
   'set.undone': entry(409, 'The set is undone', 'Open a set under another name.'),
   'set.unknown': entry(404, 'There is no such set', 'Sets are listed at GET /api/v1/corrections/sets.'),

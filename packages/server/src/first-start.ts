@@ -89,6 +89,13 @@ export const prepareInstallation = async (log: ControlLog, settings: FirstStartS
   return { admin: admin.secret, collector: collector.secret, adminIsNew: admin.isNew };
 };
 
+/** For a server that writes nothing: the administrator's key as far as it is kept and known, '' otherwise. */
+export const keptCredentials = (log: ControlLog, dataDir: string): Credentials => {
+  const kept = readSecret(join(dataDir, 'admin.key'));
+  const known = kept !== null && log.book.keyByHash(hashSecret(kept)) !== undefined;
+  return { admin: known ? kept : '', collector: '', adminIsNew: false };
+};
+
 /** What the loopback device carries never leaves the machine: kept apart, and by its type not billable. */
 const trafficTypeOf = (name: string): 'management' | null => (name === 'lo' ? 'management' : null);
 

@@ -11,12 +11,12 @@ import type { Context, Phase } from './api/context.ts';
 import type { App } from './api/provider.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
 import type { ControlBody } from './domain/control-fact.ts';
-import { adoptInterfaces, type Credentials, prepareInstallation } from './first-start.ts';
+import { adoptInterfaces, type Credentials, keptCredentials, prepareInstallation } from './first-start.ts';
 import { Ingest } from './ingest/index.ts';
 import { openChdb } from './store/chdb/usage-chdb.ts';
 import { ControlLog } from './store/control-log.ts';
 import type { ControlStore } from './store/control-store.ts';
-import { type Layout, openDataDir, writeDurably } from './store/data-dir.ts';
+import { type Layout, openDataDir, requireStored, writeDurably } from './store/data-dir.ts';
 import { codeOf, explainError } from './store/errors.ts';
 import { openEmbeddedPostgres, openPostgres } from './store/postgres/control-postgres.ts';
 import { Receipts } from './store/receipts.ts';
@@ -29,10 +29,16 @@ import { version } from './version.ts';
 
 /** What was opened, to be closed in the opposite order; a failure to close one does not keep the others open. */
 class Closers {
-  readonly #steps: { name: string; close: () => Promise<void> | void }[] = [];
+  readonly #steps: { name: string; close: () => Promise<void> | void; outlives: boolean }[] = [];
 
-  add(name: string, close: () => Promise<void> | void): void {
-    this.#steps.push({ name, close });
+  /** `outlives`: it would go on running without this process, so it is closed also when time has run out. */
+  add(name: string, close: () => Promise<void> | void, outlives = false): void {
+    this.#steps.push({ name, close, outlives });
+  }
+  /** Time has run out: only what would outlive us is closed, as far as `ms` reach. */
+  async abandon(ms: number): Promise<void> {
+    const steps = this.#steps.splice(0).filter((step) => step.outlives);
+    await Promise.race([Promise.allSettled(steps.map(async (step) => step.close())), clock.sleep(ms)]);
   }
   async closeAll(log: Logger): Promise<boolean> {
     let clean = true;
@@ -90,7 +96,7 @@ interface Parts {
   log: ControlLog;
   receipts: Receipts;
   registry: SeriesRegistry;
-  ingest: Ingest;
+  ingest: Ingest | null;
   usage: Usage;
   credentials: Credentials;
 }
@@ -103,14 +109,42 @@ const openParts = async (
   source: string,
 ): Promise<Parts> => {
   const control = await openControl(config, layout, logger);
-  closers.add('control store', () => control.close());
+  closers.add('control store', () => control.close(), true);
   const receipts = await Receipts.open(control);
   const log = await ControlLog.open(control, receipts, clock);
   const registry = await SeriesRegistry.open(control);
   const store = await openChdb({ directory: layout.usage });
   closers.add('usage store', () => store.close());
-  const credentials = await prepareInstallation(log, { ...config, source, newSecret });
-  const ingest = await Ingest.open({
+  const credentials = config.readOnly
+    ? keptCredentials(log, config.dataDir)
+    : await prepareInstallation(log, { ...config, source, newSecret });
+  const ingest = config.readOnly
+    ? null
+    : await openIngest(config, layout, logger, { control, receipts, log, registry, store });
+  if (ingest !== null) closers.add('ingest', () => ingest.close());
+  const usage = new Usage({
+    usage: store,
+    control,
+    log,
+    registry,
+    receipts,
+    clock,
+    holder: `${hostname()}-${process.pid}-${random.hex(4)}`,
+    groups: config.groups,
+    settings: { intervalMs: config.jobSeconds * 1000, deadlineMs: config.deadlineSeconds * 1000 },
+    publish: config.readOnly ? null : { dir: layout.published, disk },
+    report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
+  });
+  return { control, store, log, receipts, registry, ingest, usage, credentials };
+};
+
+const openIngest = async (
+  config: Config,
+  layout: Layout,
+  logger: Logger,
+  { control, receipts, log, registry, store }: Pick<Parts, 'control' | 'receipts' | 'log' | 'registry' | 'store'>,
+): Promise<Ingest> =>
+  Ingest.open({
     usage: store,
     control,
     receipts,
@@ -143,22 +177,6 @@ const openParts = async (
       if (bodies.length > 0) await log.append(bodies, { tenant, author: from, reason: 'named by its readings' });
     },
   });
-  closers.add('ingest', () => ingest.close());
-  const usage = new Usage({
-    usage: store,
-    control,
-    log,
-    registry,
-    receipts,
-    clock,
-    holder: `${hostname()}-${process.pid}-${random.hex(4)}`,
-    groups: config.groups,
-    settings: { intervalMs: config.jobSeconds * 1000, deadlineMs: config.deadlineSeconds * 1000 },
-    publish: config.readOnly ? null : { dir: layout.published, disk },
-    report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
-  });
-  return { control, store, log, receipts, registry, ingest, usage, credentials };
-};
 
 /** Memory of one remembered event id (see ingest/identity). */
 const IDENTITY_BYTES = 2.02;
@@ -169,7 +187,7 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
       ? null
       : { cert: readFileSync(config.tlsCert, 'utf8'), key: readFileSync(config.tlsKey, 'utf8') };
   const app = await buildApp(context, tls);
-  closers.add('http', () => app.close());
+  closers.add('http', () => closeHttp(app));
   await app.listen({ host: config.httpHost, port: config.httpPort });
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.httpPort;
@@ -177,6 +195,18 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
   // A wildcard is no address to call: the local command line goes through loopback.
   const callable = host === '0.0.0.0' ? '127.0.0.1' : host === '[::]' ? '[::1]' : host;
   return { url: `${tls === null ? 'http' : 'https'}://${callable}:${port}`, app };
+};
+
+/** What is being answered may take this long to end; then its connections are cut. */
+const HTTP_GRACE_MS = 1000;
+
+const closeHttp = async (app: App): Promise<void> => {
+  const cut = setTimeout(() => app.server.closeAllConnections(), HTTP_GRACE_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
 };
 
 /**
@@ -193,6 +223,9 @@ const doorFor = (app: App, config: Config, url: string, key: string): Network =>
           return { status: answer.statusCode, retryAfter: 0, body: answer.body };
         },
       };
+
+/** For its last pass to be acknowledged. What is not comes again: a counter's next reading covers it. */
+const COLLECTOR_GRACE_MS = 1000;
 
 /** The local collector is an agent like any other: it publishes over HTTP, with a key of its own. */
 const startCollector = (
@@ -219,7 +252,7 @@ const startCollector = (
           },
         },
       );
-      const running = collector.run(stop.signal);
+      const running = collector.run(stop.signal, COLLECTOR_GRACE_MS);
       closers.add('collector', () => {
         stop.abort();
         return running;
@@ -266,6 +299,7 @@ export const serve = async (config: Config): Promise<number> => {
   try {
     checkListen(config);
     say(`Tollgate ${version} starts; the first start takes a few seconds longer ...\n`);
+    if (config.readOnly) requireStored(config.dataDir);
     const data = openDataDir(config.dataDir, process.getuid?.() ?? -1);
     closers.add('data directory', () => data.release());
     const opened = openLog(config);
@@ -301,7 +335,7 @@ export const serve = async (config: Config): Promise<number> => {
         url,
         config,
         logFile: opened.file,
-        newKey: credentials.adminIsNew ? credentials.admin : null,
+        newKey: credentials.adminIsNew || credentials.admin === '' ? credentials.admin : null,
         interfaces,
         source,
         controlStore: config.controlUrl === '' ? 'embedded PostgreSQL' : 'PostgreSQL',
@@ -325,12 +359,17 @@ export const serve = async (config: Config): Promise<number> => {
   return clean ? 0 : 1;
 };
 
+/** PostgreSQL ends in a tenth of this once told to. */
+const ABANDON_MS = 700;
+
 const closeInTime = async (closers: Closers, logger: Logger, config: Config): Promise<boolean> => {
-  const limit = setTimeout(() => {
+  const end = async (): Promise<void> => {
     logger.fatal('the stop takes too long: ending');
+    await closers.abandon(ABANDON_MS);
     say('The stop takes too long: ended. The next start recovers.\n');
     process.exit(1);
-  }, config.stopSeconds * 1000);
+  };
+  const limit = setTimeout(() => void end(), config.stopSeconds * 1000);
   limit.unref();
   const clean = await closers.closeAll(logger);
   clearTimeout(limit);

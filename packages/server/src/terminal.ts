@@ -6,7 +6,7 @@ export interface Started {
   url: string;
   config: Config;
   logFile: string;
-  /** The new administrator key; null when it was shown at an earlier start. */
+  /** The new administrator key; null when it was shown at an earlier start, '' when there is none to show. */
   newKey: string | null;
   /** Interfaces metered; 0: the collector is off. */
   interfaces: number;
@@ -37,7 +37,9 @@ export const startedText = (s: Started): string => {
         ),
     s.newKey === null
       ? line('key', keyFile)
-      : `\n  Administrator key, shown this once (kept in ${keyFile}):\n\n      ${s.newKey}\n`,
+      : s.newKey === ''
+        ? line('key', 'those of the installation it was copied from')
+        : `\n  Administrator key, shown this once (kept in ${keyFile}):\n\n      ${s.newKey}\n`,
     '\nLook next, in another terminal:\n\n',
     line('', 'npx tollgate usage     bytes and packets of every interface, some seconds from now'),
     line('', 'npx tollgate doctor    is everything as it should be'),

@@ -1,6 +1,7 @@
 /** The HTTP API: its routes, its description, and what every request passes through. Begin reading here. */
 import swagger from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
+import { Problem } from '../errors.ts';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { authenticate } from './auth.ts';
@@ -26,6 +27,10 @@ import { usageRoutes } from './usage.ts';
 
 /** Routes that need no key. */
 const open = new Set(['/healthz', '/readyz', '/openapi.json', '/metrics']);
+
+/** A query may be too long for a URL: the one POST that changes nothing. */
+const reads = (method: string, url: string | undefined): boolean =>
+  ['GET', 'HEAD', 'OPTIONS'].includes(method) || url === '/api/v1/meters/:key/query';
 
 export interface Tls {
   cert: string;
@@ -93,6 +98,8 @@ export const buildApp = async (context: Context, tls: Tls | null = null): Promis
     // Unknown routes say so without a key; they tell nothing.
     if (request.is404) return;
     request.principal = authenticate(request.headers.authorization, (hash) => context.log.book.keyByHash(hash));
+    if (context.config.readOnly && !reads(request.method, request.routeOptions.url))
+      throw new Problem('server.read_only');
   });
   app.addHook('onResponse', async (request, reply) => {
     metrics.answered(request, reply.statusCode, reply.elapsedTime);

@@ -25,7 +25,8 @@ export interface Context {
   control: ControlStore;
   store: UsageStore;
   receipts: Receipts;
-  ingest: Ingest;
+  /** Null on a server that only reads. */
+  ingest: Ingest | null;
   usage: Usage;
   /** A new secret for a key. */
   newSecret(): string;

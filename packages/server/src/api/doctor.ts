@@ -130,6 +130,13 @@ const job = async (context: Context): Promise<Finding[]> => {
   return found;
 };
 
+/** A copy that is only read ages: nobody speaks to it and no window closes, and that is as it should be. */
+const copied = async (context: Context): Promise<Finding> => {
+  const { closedTo } = await jobStatus(context);
+  const detail = closedTo === null ? 'no window is closed' : `windows are closed up to ${closedTo}`;
+  return finding('read only', 'ok', `${detail}; nothing is taken in, no job runs`);
+};
+
 const quarantine = async (context: Context): Promise<Finding> => {
   const items = await context.control.setAside({ state: 'open', limit: 1001 });
   if (items.length === 0) return finding('quarantine', 'ok', 'nothing is set aside');
@@ -298,8 +305,7 @@ export const doctorRoutes = (app: App, context: Context): void => {
     if (viewerOf(context, who) === null)
       findings.push(
         ...(await stores(context)),
-        ...(await agents(context)),
-        ...(await job(context)),
+        ...(context.config.readOnly ? [await copied(context)] : [...(await agents(context)), ...(await job(context))]),
         await quarantine(context),
         credentials(context),
         await unattributed(context),

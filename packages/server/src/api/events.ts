@@ -7,7 +7,7 @@ import { Type } from '@sinclair/typebox';
 import { type BatchOutcome, batchHeaders } from '@tollgate/event';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errors, isErrorCode, Problem, problemBody } from '../errors.ts';
-import { type AcceptContext, modeOf } from '../ingest/index.ts';
+import { type AcceptContext, type Ingest, modeOf } from '../ingest/index.ts';
 import { maySpeakFor, need, type Principal } from './auth.ts';
 import { plainBody } from './body.ts';
 import type { Context } from './context.ts';
@@ -95,12 +95,13 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
 
   const take = async (
     request: FastifyRequest,
-    accept: (body: Buffer, who: Principal) => Promise<BatchOutcome>,
+    accept: (ingest: Ingest, body: Buffer, who: Principal) => Promise<BatchOutcome>,
   ): Promise<BatchOutcome> => {
     const who = need(request, 'ingest');
-    if (context.config.readOnly) throw new Problem('server.read_only');
+    const { ingest } = context;
+    if (ingest === null) throw new Problem('server.read_only');
     const body = await plainBody(request.body, request.headers['content-encoding'], context.config.bodyBytesMax);
-    const outcome = await accept(body, who);
+    const outcome = await accept(ingest, body, who);
     metrics.ingested(outcome);
     return outcome;
   };
@@ -112,14 +113,14 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
     response: { 200: Outcome },
   };
   app.post('/api/v1/events', { schema: eventsSchema }, async (request, reply) => {
-    const outcome = await take(request, (body, who) => {
+    const outcome = await take(request, (ingest, body, who) => {
       const mode = modeOf(request.headers);
       if (mode === null)
         throw new Problem(
           'request.content_type',
           `Content-Type ${String(request.headers['content-type']).slice(0, 100)} is not read here`,
         );
-      return context.ingest.acceptEvents(body, mode, {
+      return ingest.acceptEvents(body, mode, {
         ...senderOf(who),
         ...claims(request, context),
         headers: request.headers,
@@ -134,7 +135,7 @@ export const ingestRoutes = async (app: App, context: Context, metrics: Metrics)
     response: { 200: Outcome },
   };
   app.post('/api/v1/readings', { schema: readingsSchema }, async (request, reply) => {
-    const outcome = await take(request, (body, who) => context.ingest.acceptReadings(body, senderOf(who)));
+    const outcome = await take(request, (ingest, body, who) => ingest.acceptReadings(body, senderOf(who)));
     return sendOutcome(outcome, request, reply);
   });
 };

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { isLoopback } from '../config.ts';
 import { Problem } from '../errors.ts';
+import type { Ingest } from '../ingest/index.ts';
 import { need } from './auth.ts';
 import type { Context } from './context.ts';
 import type { App } from './provider.ts';
@@ -71,20 +72,7 @@ const watch = (metrics: Metrics, context: Context): void => {
   gauge('tollgate_receipt_frontier', 'Receipt number up to which all facts are durable', () =>
     context.receipts.frontier(),
   );
-  gauge('tollgate_ingest_queued', 'Facts waiting for the disk', () => context.ingest.stats().queuedEvents);
-  gauge('tollgate_ingest_groups', 'Group commits since the start', () => context.ingest.stats().groups);
-  gauge(
-    'tollgate_ingest_commit_failures',
-    'Group commits that failed since the start',
-    () => context.ingest.stats().commitFailures,
-  );
-  gauge('tollgate_identity_ids', 'Event ids remembered', () => context.ingest.identityWindow().ids);
-  gauge('tollgate_identity_bytes', 'Memory for event ids', () => context.ingest.identityWindow().bytes);
-  gauge(
-    'tollgate_identity_window_days',
-    'How long a repeated id is recognised',
-    () => context.ingest.identityWindow().days,
-  );
+  if (context.ingest !== null) watchIngest(gauge, context.ingest);
   gauge('tollgate_job_lag_seconds', 'Clock less the end of the closed windows', async () => {
     const { closedTo } = await context.usage.job.status();
     return closedTo > 0 ? Math.max(0, (context.clock.now() - closedTo) / 1000) : 0;
@@ -92,6 +80,19 @@ const watch = (metrics: Metrics, context: Context): void => {
   gauge('tollgate_job_windows_left', 'Closable windows without records', async () =>
     (await context.usage.job.status()).backlog.reduce((sum, b) => sum + b.windows, 0),
   );
+};
+
+const watchIngest = (gauge: (name: string, help: string, read: () => number) => void, ingest: Ingest): void => {
+  gauge('tollgate_ingest_queued', 'Facts waiting for the disk', () => ingest.stats().queuedEvents);
+  gauge('tollgate_ingest_groups', 'Group commits since the start', () => ingest.stats().groups);
+  gauge(
+    'tollgate_ingest_commit_failures',
+    'Group commits that failed since the start',
+    () => ingest.stats().commitFailures,
+  );
+  gauge('tollgate_identity_ids', 'Event ids remembered', () => ingest.identityWindow().ids);
+  gauge('tollgate_identity_bytes', 'Memory for event ids', () => ingest.identityWindow().bytes);
+  gauge('tollgate_identity_window_days', 'How long a repeated id is recognised', () => ingest.identityWindow().days);
 };
 
 export const healthRoutes = (app: App, context: Context, metrics: Metrics): void => {

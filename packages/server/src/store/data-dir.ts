@@ -10,6 +10,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -104,6 +105,27 @@ export function openDataDir(root: string, uid: number): DataDir {
     throw error;
   }
   return { layout, release: () => lock.release() };
+}
+
+/** For a server that only reads: there must be something to read. Throws StoreError `store.nothing_stored`. */
+export function requireStored(root: string): void {
+  const layout = layoutOf(root);
+  if (existsSync(layout.version) && existsSync(layout.usage)) return;
+  const days = existsSync(root)
+    ? readdirSync(root).filter((name) => existsSync(join(root, name, 'manifest.json')))
+    : [];
+  throw new StoreError(
+    'store.nothing_stored',
+    days.length > 0
+      ? `${root} holds published days, not a data directory.`
+      : `${root} is no data directory: there is nothing to serve.`,
+    {
+      hint:
+        days.length > 0
+          ? 'Read the Parquet files with any program that can (docs/reference/parquet.md), or serve a copy of the whole data directory.'
+          : 'Give a copy of a data directory with TOLLGATE_DATA_DIR (docs/operating/backup.md).',
+    },
+  );
 }
 
 /**

@@ -93,6 +93,8 @@ export interface EventQuery {
   /** Facts that count no more as of the frontier. */
   voided: readonly Receipt[];
   undoneSets: readonly string[];
+  /** Only events of this set. */
+  inSet?: string;
   tenant?: string;
   source?: string;
   subject?: string;

@@ -4,7 +4,6 @@
  * from the record before: it carries the level at the window's end, so a window never looks back months.
  */
 import type { Book } from '../domain/book.ts';
-import type { ControlFact } from '../domain/control-fact.ts';
 import type { Receipt, StoredEvent } from '../domain/fact.ts';
 import { type Level, type LevelRules, levelRecords } from '../domain/gauge.ts';
 import type { Meter } from '../domain/meter.ts';
@@ -16,7 +15,8 @@ import type { Progress } from '../store/control-store.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { TallyRow, UsageStore } from '../store/usage-store.ts';
 import type { Closed } from './close-counters.ts';
-import { Completeness } from './completeness.ts';
+import type { Completeness } from './completeness.ts';
+import { type EventChanges, touchedWindows } from './touched-events.ts';
 
 export interface EventDeps {
   usage: UsageStore;
@@ -26,8 +26,6 @@ export interface EventDeps {
   completeness: Completeness;
   /** Records before this instant can be built on (a level's checkpoint); left away: all before what is asked. */
   closedTo?: Instant;
-  /** What was pending before this instant has been settled by an earlier run. */
-  settledFrom?: Instant;
 }
 
 /** The changes of one level, what it was before them, and the rules it goes by. */
@@ -43,7 +41,11 @@ export interface Computed {
   record: TallyRecord;
 }
 
+/** Records held at once while a span is closed, and the longest stretch of it: bounds memory for meters of many series. */
+const RECORDS_A_CHUNK = 200_000;
 const CHUNK_WINDOWS = 96;
+/** Series whose records are read at once. */
+const SERIES_A_CALL = 2_000;
 
 export class EventCloser {
   private readonly deps: EventDeps;
@@ -61,10 +63,10 @@ export class EventCloser {
   }
 
   /** Rewrites closed windows touched by events, meters, corrections and completeness since the row's frontier. */
-  async rewrite(row: Progress, facts: readonly ControlFact[], before: Completeness): Promise<Closed> {
+  async rewrite(row: Progress, changes: EventChanges): Promise<Closed> {
     const total: Closed = { records: 0, odd: 0, setAside: [], failed: [] };
     for (const meter of this.meters()) {
-      const windows = await this.touched(meter, row, facts, before);
+      const windows = await touchedWindows(this.deps, meter, row, changes);
       for (const [from, to] of rewriteSpans(meter, windows, row))
         total.records += await this.closeMeter(meter, from, to);
     }
@@ -95,8 +97,10 @@ export class EventCloser {
 
   private async closeMeter(meter: Meter, from: Instant, to: Instant): Promise<number> {
     let written = 0;
-    for (let start = from; start < to; start += CHUNK_WINDOWS * WINDOW_MS) {
-      const end = Math.min(to, start + CHUNK_WINDOWS * WINDOW_MS);
+    const fit = Math.floor(RECORDS_A_CHUNK / Math.max(1, this.idsOf(meter).length));
+    const chunk = Math.max(1, Math.min(CHUNK_WINDOWS, fit)) * WINDOW_MS;
+    for (let start = from; start < to; start += chunk) {
+      const end = Math.min(to, start + chunk);
       const computed = await this.computeMeter(meter, start, end);
       const records = await this.registered(computed);
       const voids = await this.lost(meter, records, start, end);
@@ -281,78 +285,34 @@ export class EventCloser {
   ): Promise<TallyRecord[]> {
     const kept = new Set(records.map((r) => `${r.series}:${r.window}:${r.part}`));
     const ids = this.idsOf(meter);
-    if (ids.length === 0) return [];
-    const current = await this.deps.usage.tallyRecords(ids, from, to);
-    return current
-      .filter((r) => !r.isVoid && !kept.has(`${r.series}:${r.window}:${r.part}`))
-      .map((r) => ({
-        ...r,
-        sum: 0n,
-        count: 0n,
-        min: null,
-        max: null,
-        latest: null,
-        latestAt: 0,
-        flags: 0,
-        state: State.known,
-        isVoid: true,
-      }));
-  }
-
-  private async touched(
-    meter: Meter,
-    row: Progress,
-    facts: readonly ControlFact[],
-    before: Completeness,
-  ): Promise<Set<Instant>> {
-    const { usage, frontier, completeness } = this.deps;
-    const windows = new Set<Instant>();
-    // A new version of a meter covers the past: all windows that have an event of its type.
-    const since = meter.receipt > row.frontier ? 0 : row.frontier;
-    for (const t of await usage.touchedEvents([meter.eventType], row.closedTo, since, frontier)) windows.add(t.window);
-    for (const { body } of facts) {
-      if (body.kind === 'void' && body.eventType === meter.eventType) windows.add(windowStart(body.at));
-      if (body.kind === 'owner' && body.from % WINDOW_MS !== 0) windows.add(windowStart(body.from));
-      if (body.kind === 'set' && body.state === 'undone') {
-        for await (const event of usage.events({
-          types: [meter.eventType],
-          from: 0,
-          to: row.closedTo,
-          frontier,
-          voided: [],
-          undoneSets: [],
-        })) {
-          if (event.set === body.name) windows.add(windowStart(event.t));
-        }
+    const out: TallyRecord[] = [];
+    for (let i = 0; i < ids.length; i += SERIES_A_CALL) {
+      for (const r of await this.deps.usage.tallyRecords(ids.slice(i, i + SERIES_A_CALL), from, to)) {
+        if (r.isVoid || kept.has(`${r.series}:${r.window}:${r.part}`)) continue;
+        out.push({ ...nothing, series: r.series, window: r.window, part: r.part });
       }
     }
-    // What a source declares changes the state of records it has, and only of those.
-    for (const { tenant, source, from, to } of Completeness.moved(before, completeness)) {
-      const ids = this.idsOf(meter, (s) => s.tenant === tenant && s.source === source);
-      await this.addRecorded(windows, ids, Math.max(from, row.from), Math.min(to, row.closedTo));
-    }
-    const settled = Math.min(windowStart(this.deps.book.latestSettled()), row.closedTo);
-    await this.addRecorded(windows, this.idsOf(meter), Math.max(row.from, this.deps.settledFrom ?? settled), settled);
-    return windows;
+    return out;
   }
 
-  /** Windows of [from, to) in which the series have a record that is not settled for good. */
-  private async addRecorded(windows: Set<Instant>, ids: readonly number[], from: Instant, to: Instant): Promise<void> {
-    if (ids.length === 0 || from >= to) return;
-    for (const record of await this.deps.usage.tallyRecords(ids, windowStart(from), to)) {
-      if (!record.isVoid && (record.state === State.pending || (record.flags & Flag.assumed) !== 0))
-        windows.add(record.window);
-    }
-  }
-
-  private idsOf(meter: Meter, passes: (series: Series) => boolean = () => true): number[] {
+  private idsOf(meter: Meter): number[] {
     const ids: number[] = [];
-    for (const series of this.deps.registry.all()) {
-      if (series.meter === meter.key && passes(series)) ids.push(series.id);
-    }
+    for (const series of this.deps.registry.all()) if (series.meter === meter.key) ids.push(series.id);
     return ids;
   }
 }
+
+const nothing = {
+  sum: 0n,
+  count: 0n,
+  min: null,
+  max: null,
+  latest: null,
+  latestAt: 0,
+  flags: 0,
+  state: State.known,
+  isVoid: true,
+} as const;
 
 const unregistered = { id: 0, width: 64, lineBits: 0, period: 0, layer: 'app', witnessOf: 0 } as const;
 
@@ -368,7 +328,8 @@ function spansOfWindows(windows: ReadonlySet<Instant>, floor: Instant, closedTo:
   const out: [Instant, Instant][] = [];
   for (const w of sorted) {
     const last = out.at(-1);
-    if (last !== undefined && w <= last[1]) last[1] = w + WINDOW_MS;
+    // A day's windows in one statement cost less than one statement each for a few of them.
+    if (last !== undefined && w <= last[0] + CHUNK_WINDOWS * WINDOW_MS) last[1] = w + WINDOW_MS;
     else out.push([w, w + WINDOW_MS]);
   }
   return out;

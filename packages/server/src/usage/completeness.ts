@@ -1,7 +1,7 @@
 /** Through when is a source complete, and up to where windows may close: law 5, from declarations and the book alone. */
 import type { Book } from '../domain/book.ts';
 import type { Declaration } from '../domain/fact.ts';
-import { type Instant, windowStart } from '../domain/window.ts';
+import { type Instant, type Interval, windowStart } from '../domain/window.ts';
 
 export interface Through {
   through: Instant;
@@ -53,19 +53,23 @@ export class Completeness {
     return windowStart(Math.min(open, now));
   }
 
-  /** Sources whose declared edge moved between two moments, with the span that became complete. */
-  static moved(
-    before: Completeness,
-    after: Completeness,
-  ): { tenant: string; source: string; from: Instant; to: Instant }[] {
-    const out = [];
-    for (const [key, last] of after.declared) {
-      const from = before.declared.get(key)?.through ?? 0;
-      if (last.through <= from) continue;
-      const [tenant = '', source = ''] = JSON.parse(key) as string[];
-      out.push({ tenant, source, from, to: last.through });
-    }
-    return out;
+  /** Spans in which windows that end there (first excluded, last included) were judged otherwise before. */
+  changed(before: Completeness, tenant: string, source: string): (Interval & { takesBack: boolean })[] {
+    const [then, now] = [before.of(tenant, source), this.of(tenant, source)];
+    const [settledThen, settled] = [before.settledBefore(tenant, source), this.settledBefore(tenant, source)];
+    const spans = [
+      { from: then.through, to: now.through, takesBack: now.through < then.through },
+      { from: settledThen, to: settled, takesBack: settled < settledThen },
+    ];
+    // Assumed or declared: it shows on every record.
+    if (then.assumed !== now.assumed) spans.push({ from: 0, to: Math.max(then.through, now.through), takesBack: true });
+    return spans
+      .filter((s) => s.from !== s.to)
+      .map((s) => ({ ...s, from: Math.min(s.from, s.to), to: Math.max(s.from, s.to) }));
+  }
+
+  settledBefore(tenant: string, source: string): Instant {
+    return this.book.settledBefore(tenant, source);
   }
 }
 

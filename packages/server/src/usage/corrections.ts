@@ -1,6 +1,8 @@
 /** Corrections are facts too, with author and reason: replay repeats them, and the job rewrites what they touch. */
 import type { ControlFact, Replacement, VoidFact } from '../domain/control-fact.ts';
 import type { Receipt, StoredEvent } from '../domain/fact.ts';
+import { isCounter } from '../domain/meter.ts';
+import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import type { Author, ControlLog } from '../store/control-log.ts';
 import type { ControlStore, SetAside } from '../store/control-store.ts';
@@ -31,7 +33,9 @@ export class Corrections {
   /** The event counts no more. */
   async voidEvent(ref: EventRef, who: Author): Promise<ControlFact> {
     const event = await this.current(ref);
-    return this.one(await this.deps.log.append([this.voidOf(event, null)], who));
+    const fed = this.countersFed(event);
+    const facts = (fed.length === 0 ? [null] : fed).map((series) => this.voidOf(event, series, null));
+    return this.one(await this.deps.log.append(facts, who));
   }
 
   /** One reading counts no more; its series goes on from its neighbours. */
@@ -51,6 +55,9 @@ export class Corrections {
     who: Author,
   ): Promise<ControlFact> {
     const event = await this.current(ref);
+    // It was taken as a reading, and a reading with another value would be another fact: void it and send the right one.
+    if (this.feedsCounter(event.type))
+      throw new UsageError('correction.counter', `event ${ref.id} feeds a counter: void it and send another`);
     const replacement: Replacement = {
       source: event.source,
       id: `${event.id}#amends-${event.receipt}`,
@@ -60,7 +67,7 @@ export class Corrections {
       data: change.data ?? event.data,
     };
     const fact = this.one(
-      await this.deps.log.append([this.voidOf(event, replacement)], { ...who, tenant: ref.tenant }),
+      await this.deps.log.append([this.voidOf(event, null, replacement)], { ...who, tenant: ref.tenant }),
     );
     await writeReplacement(this.deps.usage, fact);
     return fact;
@@ -77,7 +84,8 @@ export class Corrections {
     const set = this.deps.log.book.set(name);
     if (set === undefined) throw new UsageError('set.unknown', `there is no set ${name}`);
     if (set.state === 'undone') throw new UsageError('set.undone', `the set ${name} was undone already`);
-    return this.one(await this.deps.log.append([{ ...set, kind: 'set', state: 'undone' }], who));
+    const { from, to } = set;
+    return this.one(await this.deps.log.append([{ kind: 'set', name, state: 'undone', from, to }], who));
   }
 
   /** Gives a resource an owner from an instant on; usage before it stays where it was. */
@@ -135,13 +143,22 @@ export class Corrections {
     return event;
   }
 
-  private voidOf(event: StoredEvent, replacement: Replacement | null): VoidFact {
-    // An event of a cumulative meter is a reading too: the job must find its series.
-    const series = this.deps.registry
-      .ofResource(event.tenant, event.subject)
-      .find((s) => s.source === event.source && this.deps.log.book.meter(s.meter)?.eventType === event.type);
+  private voidOf(event: StoredEvent, series: number | null, replacement: Replacement | null): VoidFact {
     const { receipt: target, t: at, type: eventType } = event;
-    return { kind: 'void', target, at, series: series?.id ?? null, eventType, replacement };
+    return { kind: 'void', target, at, series, eventType, replacement };
+  }
+
+  private feedsCounter(type: string): boolean {
+    return [...this.deps.log.book.meters()].some((m) => isCounter(m) && m.eventType === type);
+  }
+
+  /** Counters the event may have fed: it is a reading of theirs too, and the job must find them. */
+  private countersFed(event: StoredEvent): number[] {
+    const { book } = this.deps.log;
+    const feeds = (s: Series): boolean =>
+      book.versions(s.meter).some((m) => isCounter(m) && m.eventType === event.type);
+    const of = this.deps.registry.ofResource(event.tenant, event.subject);
+    return of.filter((s) => s.source === event.source && feeds(s)).map((s) => s.id);
   }
 
   private one(facts: readonly ControlFact[]): ControlFact {
@@ -168,6 +185,6 @@ export async function writeReplacement(usage: UsageStore, fact: ControlFact): Pr
     set: '',
   };
   const writer = usage.writer();
-  writer.event(event, { idHi: 0, idLo: receipt, contentHi: 0, contentLo: 0 });
+  writer.event(event, { idHi: 0, idLo: receipt % 2 ** 32, contentHi: 0, contentLo: 0 });
   await writer.commit();
 }

@@ -61,6 +61,14 @@ export class Exceptions {
     });
   }
 
+  /**
+   * Where an owner fact cuts windows, off the grid: its own instant, and the next owner's beginning, which may be a change
+   * no more, or for the first time.
+   */
+  cutsOf({ body, tenant }: ControlFact): Instant[] {
+    return body.kind === 'owner' ? this.cutsBy(tenant, body.resource, body.from) : [];
+  }
+
   /** Series that SQL must leave to the pure function in [from, to). */
   inSpan(from: Instant, to: Instant): number[] {
     const out = new Set<number>();
@@ -88,11 +96,14 @@ export class Exceptions {
     owned.at.sort((a, b) => a - b);
   }
 
-  /** The window it cuts itself, and that of the next owner's beginning, which may be a change no more or for the first time. */
-  private cutBy(tenant: string, { resource, from }: OwnerFact): Corrected[] {
+  private cutsBy(tenant: string, resource: string, from: Instant): Instant[] {
     const at = this.owners.get(JSON.stringify([tenant, resource]))?.at ?? [];
     const next = at.find((t) => t > from);
-    const cuts = [from, ...(next === undefined ? [] : [next])].filter((t) => t % WINDOW_MS !== 0);
+    return [from, ...(next === undefined ? [] : [next])].filter((t) => t % WINDOW_MS !== 0);
+  }
+
+  private cutBy(tenant: string, { resource, from }: OwnerFact): Corrected[] {
+    const cuts = this.cutsBy(tenant, resource, from);
     const series = this.registry.ofResource(tenant, resource);
     return series.flatMap(({ id }) => cuts.map((t) => ({ series: id, ...windowOf(t), receipt: null })));
   }

@@ -66,7 +66,7 @@ export class Usage {
   /** Usage rows of the query, limited to what the viewer may see. With `asOf`, from the facts known then. */
   async query(query: UsageQuery, viewer: Viewer, asOf: Receipt | null = null): Promise<Answer> {
     const deps = asOf === null ? await this.current() : await this.past(asOf);
-    const selection = asOf === null ? this.selection : new Selection(deps.book, this.deps.registry);
+    const selection = asOf === null ? this.selection : new Selection(deps.book, this.deps.registry, asOf);
     return { rows: await queryUsage(deps, selection, query, viewer), frontier: deps.frontier };
   }
 

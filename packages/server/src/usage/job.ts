@@ -51,6 +51,7 @@ export interface JobSettings {
 }
 
 const REWRITE_GROUP_AT = 2_000;
+const TICKS_KEPT = 10_000;
 
 export const jobDefaults: JobSettings = {
   intervalMs: 300_000,
@@ -82,6 +83,7 @@ export class Job {
   private readonly book = new Book();
   private readonly exceptions: Exceptions;
   private readonly facts: ControlFact[] = [];
+  private ticks: ControlFact[] = [];
   private at: Receipt = 0;
   private completenessAt = new Map<Receipt, Completeness>();
   private running: Promise<void> | null = null;
@@ -220,7 +222,8 @@ export class Job {
         await writeReplacement(usage, fact);
         this.book.apply(fact);
         this.exceptions.apply(fact);
-        if (fact.body.kind !== 'tick' && fact.body.kind !== 'key') this.facts.push(fact);
+        if (fact.body.kind === 'tick') this.addTick(fact);
+        else if (fact.body.kind !== 'key') this.facts.push(fact);
         // One by one: what fails in the middle of a page goes on from there, and folds nothing twice.
         this.at = fact.receipt;
       }
@@ -230,6 +233,12 @@ export class Job {
     const completeness = new Completeness(this.book, await usage.declarations(frontier));
     this.completenessAt = new Map([[frontier, completeness]]);
     return { book: this.book, exceptions: this.exceptions, completeness, frontier };
+  }
+
+  /** Without the ticks of long ago a span that far behind is only looked at more closely. */
+  private addTick(fact: ControlFact): void {
+    this.ticks.push(fact);
+    if (this.ticks.length > 2 * TICKS_KEPT) this.ticks = this.ticks.slice(-TICKS_KEPT);
   }
 
   private async runGroup(group: number, view: View): Promise<void> {
@@ -319,9 +328,10 @@ export class Job {
   /** Closed windows that facts in (row.frontier, S] may have changed. */
   private async rewrite(row: Progress, view: View, group: number): Promise<Closed> {
     if (row.stream === 'event') {
-      const before = await this.completenessBefore(row.frontier);
+      const before = await this.completenessAs(row.frontier);
       const facts = this.factsSince(row.frontier);
-      return (await this.eventCloser(view, this.pendingFrom(row, view))).rewrite(row, facts, before);
+      const cuts = (fact: ControlFact): Instant[] => this.exceptions.cutsOf(fact);
+      return (await this.eventCloser(view)).rewrite(row, { facts, before, cuts });
     }
     const { usage } = this.deps;
     const { first, last } = groupRange(group);
@@ -381,8 +391,13 @@ export class Job {
     return this.facts.slice(i);
   }
 
-  private async completenessBefore(frontier: Receipt): Promise<Completeness> {
-    return new Completeness(this.book, await this.deps.usage.declarations(frontier));
+  /** What was known of the sources at an earlier frontier: their rules, the wall clock, their declarations. */
+  private async completenessAs(frontier: Receipt): Promise<Completeness> {
+    const book = new Book();
+    for (const fact of this.facts) if (fact.body.kind === 'source' && fact.receipt <= frontier) book.apply(fact);
+    const tick = this.ticks.findLast((fact) => fact.receipt <= frontier);
+    if (tick !== undefined) book.apply(tick);
+    return new Completeness(book, await this.deps.usage.declarations(frontier));
   }
 
   private closeDeps(view: View): CloseDeps {
@@ -391,13 +406,13 @@ export class Job {
     return { usage, registry, exceptions, book, frontier, rewriteGroupAt: settings.rewriteGroupAt ?? REWRITE_GROUP_AT };
   }
 
-  private async eventCloser(view: View, settledFrom = 0): Promise<EventCloser> {
+  private async eventCloser(view: View): Promise<EventCloser> {
     const { usage, registry, control } = this.deps;
     // While a backlog is worked off, records after it exist before those inside: a level builds on none of them.
     const open = (await control.progress()).filter((r) => r.stream === 'event' && (r.to === null || r.closedTo < r.to));
     const closedTo = Math.min(...open.map((r) => r.closedTo));
     const { book, frontier, completeness } = view;
-    return new EventCloser({ usage, registry, book, frontier, completeness, closedTo, settledFrom });
+    return new EventCloser({ usage, registry, book, frontier, completeness, closedTo });
   }
 
   /** What was set aside becomes visible; a series whose computation fails is quarantined by a fact of its own. */

@@ -1,5 +1,6 @@
 /** Which series a question is about, and whose they were when: the owner is joined by time, when records are read. */
 import type { Book } from '../domain/book.ts';
+import type { Receipt } from '../domain/fact.ts';
 import type { Meter } from '../domain/meter.ts';
 import type { Series } from '../domain/series.ts';
 import type { Instant, Interval } from '../domain/window.ts';
@@ -33,9 +34,13 @@ export class Selection {
   private readonly book: Book;
   private readonly registry: SeriesRegistry;
 
-  constructor(book: Book, registry: SeriesRegistry) {
+  private readonly asOf: Receipt;
+
+  /** With `asOf`, series first met after it do not exist. */
+  constructor(book: Book, registry: SeriesRegistry, asOf: Receipt = Number.MAX_SAFE_INTEGER) {
     this.book = book;
     this.registry = registry;
+    this.asOf = asOf;
   }
 
   holdings(filter: Filter, viewer: Viewer, from: Instant, to: Instant): Holding[] {
@@ -83,7 +88,7 @@ export class Selection {
       list === undefined ? null : new Set(list),
     );
     for (const series of this.registry.all()) {
-      if (series.witnessOf !== 0) continue;
+      if (series.witnessOf !== 0 || series.firstReceipt > this.asOf) continue;
       if (meters && !meters.has(series.meter)) continue;
       if (sources && !sources.has(series.source)) continue;
       if (resources && !resources.has(series.resource)) continue;

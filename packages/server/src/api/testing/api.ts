@@ -132,7 +132,7 @@ export const openApi = async (t: TestContext, flags: Record<string, unknown> = {
   const app = await buildApp(context);
   t.after(async () => {
     await app.close();
-    await context.ingest.close();
+    await context.ingest?.close();
     rmSync(dir, { recursive: true, force: true });
   });
   let sequence = 1;

@@ -45,6 +45,10 @@ export async function* events(lane: Lane, query: EventQuery): AsyncIterable<Stor
     parameters[field] = value;
     which += ` AND ${field} = {${field}:String}`;
   }
+  if (query.inSet !== undefined) {
+    parameters.inSet = query.inSet;
+    which += ' AND batch = {inSet:String}';
+  }
   if (query.undoneSets.length > 0) parameters.undone = query.undoneSets;
   const counting = countingOnly(query.voided, query.undoneSets);
   let left = query.limit ?? Number.MAX_SAFE_INTEGER;

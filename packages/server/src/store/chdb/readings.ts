@@ -3,7 +3,7 @@ import { type Receipt, type SeriesReading, Stamp } from '../../domain/fact.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
-import { bucketIn, dateTime, num, seriesIn, within } from './sql.ts';
+import { bucketIn, dateTime, num, seriesIn, threadsFor, within } from './sql.ts';
 
 const COLUMNS = 'series, t, value, epoch, start, receipt, skew, stamps';
 const DAY_MS = 86_400_000;
@@ -36,7 +36,7 @@ export async function readings(
   const rows = await lane.rows(
     `SELECT ${COLUMNS} FROM reading
      WHERE ${seriesIn(series)} AND ${within(from, to)} AND receipt <= ${num(frontier)}
-     ORDER BY series, t, epoch, value, ended, receipt`,
+     ORDER BY series, t, epoch, value, ended, receipt${threadsFor(series)}`,
   );
   let list: SeriesReading[] = [];
   let last: SeriesReading | null = null;
@@ -83,7 +83,7 @@ export async function nearest(
   };
   take(
     await lane.rows(
-      `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series`,
+      `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series${threadsFor(series)}`,
     ),
   );
   let open = series.filter((id) => !out.has(id));

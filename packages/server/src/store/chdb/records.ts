@@ -7,7 +7,7 @@ import type { CounterSum, TallySum } from '../usage-store.ts';
 import { Batch } from './batch.ts';
 import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
-import { dateTime, num, seriesIn, windowsWithin } from './sql.ts';
+import { dateTime, num, seriesIn, threadsFor, windowsWithin } from './sql.ts';
 
 const counterColumns = ['series', 'w', 'part', 'seen', 'used', 'n', 'flags', 'state', 'void', 's'] as const;
 const tallyColumns = [
@@ -106,7 +106,7 @@ export async function counterRecords(
   if (series.length === 0) return [];
   const rows = await lane.rows(
     `SELECT series, toUnixTimestamp(w), part, seen, used, n, flags, state, void, s FROM record FINAL
-     WHERE ${seriesIn(series)} AND ${windowsWithin(from, to)} ORDER BY series, w, part`,
+     WHERE ${seriesIn(series)} AND ${windowsWithin(from, to)} ORDER BY series, w, part${threadsFor(series)}`,
   );
   const out: (CounterRecord & { frontier: Receipt })[] = [];
   while (rows.more) {
@@ -205,7 +205,7 @@ export async function sumCounters(
     `SELECT series, ${by.edge} AS edge, sum(toInt128(used)), sum(toInt128(n)), sum(toUInt64(seen)), groupBitOr(flags),
        max(state), count(), max(s)
      FROM record FINAL WHERE ${seriesIn(series)} AND ${by.span} AND void = 0
-     GROUP BY series, edge ORDER BY series, edge`,
+     GROUP BY series, edge ORDER BY series, edge${threadsFor(series)}`,
   );
   const out: CounterSum[] = [];
   while (rows.more) {
@@ -236,7 +236,7 @@ export async function sumTallies(
        argMaxIf(latest, (latest_at, w, part), isNotNull(latest)), maxIf(latest_at, isNotNull(latest)),
        groupBitOr(flags), max(state), count(), max(s)
      FROM tally FINAL WHERE ${seriesIn(series)} AND ${by.span} AND void = 0
-     GROUP BY series, edge ORDER BY series, edge`,
+     GROUP BY series, edge ORDER BY series, edge${threadsFor(series)}`,
   );
   const read = (): bigint => rows.big128();
   const out: TallySum[] = [];

@@ -44,6 +44,10 @@ export const seriesIn = (series: readonly number[]): string => {
 export const bucketIn = (seconds: readonly number[]): string =>
   `bucket IN (SELECT toDateTime(arrayJoin(CAST('[${seconds.map(num).join(',')}]', 'Array(UInt32)')), 'UTC'))`;
 
+/** Few series are a few milliseconds of work: a second thread costs more than it brings. Ends a statement. */
+export const threadsFor = (series: readonly number[]): string =>
+  series.length <= 64 ? ' SETTINGS max_threads = 1' : '';
+
 /** An ascending run without holes: all series of a group, usually. */
 function isRun(series: readonly number[]): boolean {
   const first = series[0] ?? 0;

@@ -535,6 +535,7 @@ const matches = (e: StoredEvent, q: EventQuery): boolean =>
   e.receipt <= q.frontier &&
   !q.voided.includes(e.receipt) &&
   !q.undoneSets.includes(e.set) &&
+  (q.inSet === undefined || q.inSet === e.set) &&
   (q.tenant === undefined || e.tenant === q.tenant) &&
   (q.source === undefined || e.source === q.source) &&
   (q.subject === undefined || e.subject === q.subject);

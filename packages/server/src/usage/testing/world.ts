@@ -48,7 +48,7 @@ export interface World {
     rows: readonly (readonly [Instant, bigint] | readonly [Instant, bigint, Partial<SeriesReading>])[],
   ): Promise<number[]>;
   events(rows: readonly Partial<StoredEvent>[]): Promise<number[]>;
-  declare(through: Instant, source?: string): Promise<void>;
+  declare(through: Instant, source?: string, tenant?: string): Promise<void>;
   rows(query: Partial<UsageQuery> & { from: Instant; to: Instant }): Promise<UsageRow[]>;
 }
 
@@ -59,6 +59,13 @@ export interface WorldOptions {
   clock?: SteppedClock;
   settings?: Partial<JobSettings>;
   groups?: number;
+}
+
+/** Equal for equal identities, as the store's key wants it. */
+function hashOf({ tenant, source, id }: StoredEvent): { idHi: number; idLo: number } {
+  let hash = 17;
+  for (const c of JSON.stringify([tenant, source, id])) hash = (Math.imul(hash, 31) + c.charCodeAt(0)) >>> 0;
+  return { idHi: hash, idLo: hash };
 }
 
 export async function openWorld(
@@ -148,14 +155,14 @@ export async function openWorld(
             set: '',
             ...row,
           };
-          writer.event(event, { idHi: receipt, idLo: receipt, contentHi: 0, contentLo: 0 });
+          writer.event(event, { ...hashOf(event), contentHi: 0, contentLo: 0 });
         }
         await writer.commit();
       }),
-    declare: async (through, source = 'host-1') =>
+    declare: async (through, source = 'host-1', tenant = '') =>
       void (await write(1, async (receipt) => {
         const writer = store.writer();
-        const none = { tenant: '', run: 'r', firstSequence: 0, lastSequence: 0 };
+        const none = { tenant, run: 'r', firstSequence: 0, lastSequence: 0 };
         writer.declaration({
           ...none,
           source,
