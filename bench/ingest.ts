@@ -140,7 +140,7 @@ async function ballast(folder: string, rows: number): Promise<void> {
          SELECT '', concat('ballast-', toString(number % 1000)), 'bench.ballast', toString(number), '', '', '',
            ${t} + number % 3600000, 0, 0, ${from} + number + 1, 0,
            rand(1), rand(2), rand(3), rand(4) FROM numbers(${count})
-         SETTINGS max_threads = 2, fsync_after_insert = 0`,
+         SETTINGS max_threads = 2`,
       );
     }
   } finally {

@@ -74,7 +74,7 @@ test(`every acknowledged event is counted once after ${KILLS} kills (seed ${seed
     await server?.ready;
     up = true;
     // The counters are played to the end, then everybody stops with nothing unanswered but what was given up.
-    await Promise.race([work, eventually(async () => readings.every((p) => p.through >= to), Boolean, 120_000)]);
+    await Promise.race([work, eventually(async () => readings.every((p) => p.through >= to), Boolean, 300_000)]);
     stopped = true;
     await work;
     assert.ok(server);

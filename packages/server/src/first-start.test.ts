@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { SeenInterface } from '@tollgate/agent';
 import { hashSecret, newSecret } from './api/auth.ts';
 import { TestClock } from './api/testing/api.ts';
-import { adoptInterfaces, prepareInstallation } from './first-start.ts';
+import { adoptInterfaces, keptCredentials, prepareInstallation } from './first-start.ts';
 import { ControlLog } from './store/control-log.ts';
 import { openControlModel } from './store/model/control-model.ts';
 import { Receipts } from './store/receipts.ts';
@@ -60,6 +60,17 @@ test('a key file that is lost or foreign is replaced, and so is the collector’
   const renamed = await prepareInstallation(log, { ...settings, source: 'host/b' });
   assert.deepEqual(log.book.keyByHash(hashSecret(renamed.collector))?.sources, ['host/b']);
   assert.notEqual(readFileSync(join(dataDir, 'collector.key'), 'utf8').trim(), first.collector);
+});
+
+test('a server that only reads takes the key it finds, and makes none', async (t) => {
+  const { log, settings, dataDir } = await installation(t);
+  assert.deepEqual(keptCredentials(log, dataDir), { admin: '', collector: '', adminIsNew: false });
+  const { admin } = await prepareInstallation(log, settings);
+  const at = log.book.at;
+  assert.equal(keptCredentials(log, dataDir).admin, admin);
+  writeFileSync(join(dataDir, 'admin.key'), 'tg_from_another_installation');
+  assert.equal(keptCredentials(log, dataDir).admin, '');
+  assert.equal(log.book.at, at, 'nothing was written');
 });
 
 test('new interfaces belong to the default account from the beginning, given ones stay where they are', async (t) => {

@@ -3,9 +3,9 @@
  * Long form: each start takes seconds.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -111,6 +111,51 @@ test('a first start meters this machine, survives kill -9, and a second start co
   assert.doesNotMatch(readFileSync(join(data, 'tollgate.log'), 'utf8'), /tg_|did not close/);
 });
 
+test('a copy is served without taking anything in, and a stop waits for nobody', { skip }, async (t) => {
+  const data = folder(t);
+  const first = start(t, data);
+  await ready(first);
+  await metered(data, (bytes) => bytes > 0n);
+  // A request that never comes whole: the stop cuts it.
+  const { url } = JSON.parse(readFileSync(join(data, 'server.json'), 'utf8')) as { url: string };
+  const half = connect(Number(new URL(url).port), '127.0.0.1');
+  half.on('error', () => undefined);
+  const key = readFileSync(join(data, 'admin.key'), 'utf8').trim();
+  half.write(`POST /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\ncontent-length: 99\r\n\r\n{`);
+  await pause(200);
+  const told = performance.now();
+  first.child.kill('SIGINT');
+  assert.equal(await first.ended, 0, first.output());
+  assert.ok(performance.now() - told < 5000, `${performance.now() - told} ms`);
+
+  const copy = `${data}-copy`;
+  cpSync(data, copy, { recursive: true, preserveTimestamps: true });
+  const owner = statSync(join(data, 'postgres'));
+  execFileSync('chown', ['-R', `${owner.uid}:${owner.gid}`, join(copy, 'postgres')]);
+  const reader = start(t, copy, ['--read-only']);
+  await ready(reader);
+  assert.match(reader.output(), /nothing: this server only reads/);
+  const { out } = await tollgate(copy, 'usage', '--json', '--meter', 'network.bytes.received');
+  assert.ok((JSON.parse(out) as unknown[]).length > 0);
+  for (const line of [
+    ['accounts', 'create', 'x'],
+    ['job', 'run'],
+    ['keys', 'create', '--scope', 'read'],
+  ]) {
+    const { code, err } = await tollgate(copy, ...line);
+    assert.deepEqual([code, /\[server.read_only\]/.test(err)], [1, true], `${line.join(' ')}: ${err}`);
+  }
+  const status = JSON.parse((await tollgate(copy, 'job', 'status', '--json')).out) as {
+    running: boolean;
+    nextRunAt: unknown;
+  };
+  assert.deepEqual([status.running, status.nextRunAt], [false, null]);
+  reader.child.kill('SIGINT');
+  await pause(10);
+  reader.child.kill('SIGINT');
+  await reader.ended;
+});
+
 test('what keeps it from starting is said in a sentence, and nothing is left running', { skip }, async (t) => {
   const check = async (expected: RegExp, data: string, ...args: string[]): Promise<void> => {
     const server = start(t, data, args);
@@ -127,5 +172,6 @@ test('what keeps it from starting is said in a sentence, and nothing is left run
   await check(/Port \d+ of 127.0.0.1 is taken/, folder(t), '--http-port', String(port));
   await check(/--http-port: "http" is refused, wants a whole number/, folder(t), '--http-port', 'http');
   await check(/can be reached from outside/, folder(t), '--http-host', '0.0.0.0');
+  await check(/is no data directory: there is nothing to serve/, folder(t), '--read-only');
   await check(/Cannot write to .*: a part of the path is a file/, join(bin, 'data'));
 });

@@ -187,7 +187,7 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
       ? null
       : { cert: readFileSync(config.tlsCert, 'utf8'), key: readFileSync(config.tlsKey, 'utf8') };
   const app = await buildApp(context, tls);
-  closers.add('http', () => closeHttp(app));
+  closers.add('http and job', () => stopWork(app, context));
   await app.listen({ host: config.httpHost, port: config.httpPort });
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.httpPort;
@@ -197,13 +197,16 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
   return { url: `${tls === null ? 'http' : 'https'}://${callable}:${port}`, app };
 };
 
-/** What is being answered may take this long to end; then its connections are cut. */
-const HTTP_GRACE_MS = 1000;
+/** Answers and the job's run may take this long to end; then their statements and connections are cut. */
+const GRACE_MS = 1000;
 
-const closeHttp = async (app: App): Promise<void> => {
-  const cut = setTimeout(() => app.server.closeAllConnections(), HTTP_GRACE_MS);
+const stopWork = async (app: App, { store, usage }: Pick<Context, 'store' | 'usage'>): Promise<void> => {
+  const cut = setTimeout(() => {
+    app.server.closeAllConnections();
+    store.interrupt?.().catch(() => undefined);
+  }, GRACE_MS);
   try {
-    await app.close();
+    await Promise.all([app.close(), usage.job.stop()]);
   } finally {
     clearTimeout(cut);
   }
@@ -265,6 +268,11 @@ const startCollector = (
   });
 };
 
+/** An orderly exit would wait for the engine's threads. Both stores are made for this: it is what a power cut does. */
+const endHard = (): void => {
+  process.kill(process.pid, 'SIGKILL');
+};
+
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
 const toldToStop = (): Promise<NodeJS.Signals> =>
   new Promise((resolve) => {
@@ -309,6 +317,7 @@ export const serve = async (config: Config): Promise<number> => {
     const parts = await openParts(config, data.layout, logger, closers, source);
     const context: Context = { ...parts, config, version, clock, logger, newSecret, phase: () => phase };
     if (!config.readOnly) {
+      // A stop before anything listens; later it is stopped together with the requests.
       closers.add('job', () => parts.usage.job.stop());
       parts.usage.job.start();
     }
@@ -367,7 +376,7 @@ const closeInTime = async (closers: Closers, logger: Logger, config: Config): Pr
     logger.fatal('the stop takes too long: ending');
     await closers.abandon(ABANDON_MS);
     say('The stop takes too long: ended. The next start recovers.\n');
-    process.exit(1);
+    endHard();
   };
   const limit = setTimeout(() => void end(), config.stopSeconds * 1000);
   limit.unref();

@@ -392,6 +392,31 @@ test('without an end, usage reaches to now and is computed on the window grid', 
   assert.equal(minutes.body.items.at(-1).to, now);
 });
 
+test('a server that only reads refuses every change, and answers what is asked', async (t) => {
+  const api = await openApi(t, { readOnly: true });
+  const { paths } = (await api.call(null, 'GET', '/openapi.json')).body as {
+    paths: Record<string, Record<string, unknown>>;
+  };
+  let refused = 0;
+  for (const [path, methods] of Object.entries(paths))
+    for (const method of Object.keys(methods).filter((m) => m !== 'get')) {
+      if (path === '/api/v1/meters/{key}/query') continue;
+      const url = path.replaceAll(/\{\w+\}/g, '1');
+      const answer = await api.call(api.admin, method.toUpperCase() as 'POST', url, { body: {} });
+      assert.deepEqual([answer.status, answer.body.code], [503, 'server.read_only'], `${method} ${path}`);
+      refused++;
+    }
+  assert.ok(refused > 20, `${refused} routes`);
+  assert.equal((await api.call(null, 'POST', '/api/v1/events', { body: {} })).status, 401);
+  const query = await api.call(api.admin, 'POST', '/api/v1/meters/network.bytes.sent/query', { body: {} });
+  assert.equal(query.status, 200, query.text);
+  for (const url of ['/api/v1/usage', '/api/v1/doctor', '/api/v1/audit', '/metrics', '/readyz'])
+    assert.equal((await api.call(api.admin, 'GET', url)).status, 200, url);
+  const { findings } = (await api.call(api.admin, 'GET', '/api/v1/doctor')).body;
+  const checks = findings.map((f: { check: string }) => f.check);
+  assert.ok(checks.includes('read only') && !checks.includes('usage job') && !checks.includes('agents'));
+});
+
 test('health and metrics answer without a key, and say nothing of tenants', async (t) => {
   const api = await openApi(t);
   await api.account('secret-customer');

@@ -10,11 +10,14 @@ import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 import type { ControlStore, SetAside } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
-import { type FactWriter, Range, type UsageStore } from '../store/usage-store.ts';
+import { Range, type UsageStore } from '../store/usage-store.ts';
 import { type EventLimits, type Headers, type Mode, readEvents } from './cloudevents.ts';
 import { ColumnPool, type EventColumns, type HeldColumns } from './columns.ts';
 import { type Committer, fill, type Group, joinGroup } from './commit.ts';
-import { hashEvent, type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
+import { conflictItem, eventAt, writeColumns } from './event-rows.ts';
+import { Grants } from './grants.ts';
+import { hashEvent } from './identity/event-hash.ts';
+import { type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
 import { Verdict } from './identity/segment.ts';
 import type { Mark, Marks } from './marks.ts';
 import { type BookView, type EventReading, INSTANT_END, instantOf, Metering } from './metering.ts';
@@ -146,7 +149,7 @@ class EventRequest {
   private check(): void {
     const { cols, metering, in: intake } = this;
     metering.follow(intake.book());
-    const granted = new Grants(this.ctx);
+    const granted = new Grants((source) => this.ctx.mayspeak(source));
     const oldest = cols.set === '' ? intake.index.oldest(this.now) : 0;
     const latest = Math.min(this.now + intake.limits.futureMs, INSTANT_END - 1);
     for (let p = 0; p < cols.count; p++) {
@@ -404,86 +407,3 @@ const instantOr = (value: number | string | undefined, name: string): Instant =>
   if (Number.isNaN(t)) throw new Problem('request.invalid', `${name} is milliseconds since 1970 or RFC 3339.`);
   return t;
 };
-
-/** Whether the key may speak for a source; consecutive events mostly share theirs, so its bytes are compared first. */
-class Grants {
-  private readonly ctx: AcceptContext;
-  private readonly known = new Map<string, boolean>();
-  private start = 0;
-  private end = 0;
-  private last = false;
-
-  constructor(ctx: AcceptContext) {
-    this.ctx = ctx;
-  }
-
-  has(cols: EventColumns, p: number): boolean {
-    const at = p * Range.width + Range.source;
-    const start = cols.ranges[at] as number;
-    const end = cols.ranges[at + 1] as number;
-    if (end === this.end && start === this.start) return this.last;
-    if (!this.isLast(cols.bytes, start, end)) this.last = this.lookUp(cols.bytes.toString('utf8', start, end));
-    this.start = start;
-    this.end = end;
-    return this.last;
-  }
-  private isLast(b: Buffer, start: number, end: number): boolean {
-    if (end - start !== this.end - this.start) return false;
-    for (let i = start, k = this.start; i < end; i++, k++) if (b[i] !== b[k]) return false;
-    return true;
-  }
-  private lookUp(source: string): boolean {
-    let may = this.known.get(source);
-    if (may === undefined) {
-      may = this.ctx.mayspeak(source);
-      this.known.set(source, may);
-    }
-    return may;
-  }
-}
-
-const eventAt = (cols: EventColumns, p: number): StoredEvent => ({
-  tenant: cols.tenant,
-  source: cols.text(p, Range.source),
-  id: cols.text(p, Range.id),
-  type: cols.text(p, Range.type),
-  subject: cols.text(p, Range.subject),
-  t: cols.t[p] as number,
-  sourceTime: cols.sourceTime[p] as number,
-  receivedAt: cols.receivedAt,
-  data: cols.text(p, Range.data),
-  receipt: cols.firstReceipt + p,
-  stamps: cols.stamps[p] as number,
-  set: cols.set,
-});
-
-/** Stores without a byte path get the events as objects: the model store of the tests. */
-function writeColumns(writer: FactWriter, cols: EventColumns): void {
-  if (writer.rawEvents !== undefined) {
-    writer.rawEvents(cols);
-    return;
-  }
-  for (let p = 0; p < cols.count; p++) {
-    if (cols.take[p] === 0) continue;
-    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = cols.identity.subarray(p * 4, p * 4 + 4);
-    writer.event(eventAt(cols, p), { idHi, idLo, contentHi, contentLo });
-  }
-}
-
-/** The event as it came, so that it can be released later; its identity names the content, so a repetition adds nothing. */
-function conflictItem(event: StoredEvent, first: StoredEvent, now: Instant): Omit<SetAside, 'id'> {
-  const { tenant, source, id, type, subject, t, data } = event;
-  return {
-    identity: JSON.stringify(['event.conflict', tenant, source, id, type, subject, data]),
-    tenant,
-    kind: 'event',
-    code: 'event.conflict',
-    reason: `An event with this id and other content was accepted before, with receipt ${first.receipt}.`,
-    series: null,
-    receipt: null,
-    at: t,
-    content: JSON.stringify({ source, id, type, subject, t, data }),
-    state: 'open',
-    recordedAt: now,
-  };
-}

@@ -248,7 +248,7 @@ export class Committer {
       // What was never handed to the store is settled; what was may be there, see below.
       if (each !== group) for (const taken of each.taken) taken.done();
     }
-    index.adopt(await this.surviving(group));
+    index.adopt(group.table, await this.surviving(group));
     for (const taken of group.taken) taken.done();
     index.settled(this.groups, clock.now());
     this.recovering = false;

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { dataDirPath, LAYOUT_VERSION, openDataDir, type PlaceSettings } from './data-dir.ts';
+import { dataDirPath, LAYOUT_VERSION, openDataDir, type PlaceSettings, requireStored } from './data-dir.ts';
 import { explainError } from './errors.ts';
 import { processId } from './process-id.ts';
 import { lockHolder, takeServerLock } from './server-lock.ts';
@@ -68,6 +68,18 @@ test('a new directory is made with its version, private to others but for walkin
   assert.equal(statSync(dir.layout.usage).mode & 0o777, 0o700);
   dir.release();
   openDataDir(root, uid).release();
+});
+
+test('a server that only reads wants a data directory, and says what else it found', () => {
+  const stored = folder();
+  openDataDir(stored, uid).release();
+  requireStored(stored);
+  const days = folder();
+  mkdirSync(join(days, '2026-11-20'), { recursive: true });
+  assert.throws(() => requireStored(days), /there is nothing to serve/);
+  writeFileSync(join(days, '2026-11-20', 'manifest.json'), '{}');
+  assert.throws(() => requireStored(days), /holds published days/);
+  assert.throws(() => requireStored(join(temp, 'nowhere')), { code: 'store.nothing_stored' });
 });
 
 test('a directory of a newer version is refused and left alone', () => {

@@ -249,5 +249,10 @@ export interface UsageStore {
   exportParquet(table: 'counter' | 'tally', from: Instant, to: Instant, file: string): Promise<number>;
 
   health(): Promise<{ writable: boolean; detail: string }>;
+  /**
+   * Before closing: what reads or computes ends now, and nothing of it begins any more; it rejects with
+   * `store.unavailable`. Commits of facts go on. A store whose statements are all short does not have it.
+   */
+  interrupt?(): Promise<void>;
   close(): Promise<void>;
 }

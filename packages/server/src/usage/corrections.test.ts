@@ -219,3 +219,13 @@ test('explain walks from a record to its readings and run, and from an event up 
   );
   assert.ok(up.kind === 'event' && up.counted[0]?.meter === 'requests' && up.counted[0].record !== null);
 });
+
+test('an event that feeds a counter cannot be amended, only voided', async () => {
+  const world = await openWorld(T0);
+  const data = '{"value":"5"}';
+  await world.events([{ id: 'c', type: 'network.bytes.sent', subject: 'nic-1', t: T0 + MINUTE, data }]);
+  const ref = { tenant: '', source: 'app', id: 'c' };
+  const amended = world.usage.corrections.amendEvent(ref, { data: '{"value":"6"}' }, who);
+  await assert.rejects(amended, { code: 'correction.counter' });
+  await world.usage.corrections.voidEvent(ref, who);
+});

@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openChdb } from '../store/chdb/usage-chdb.ts';
+import { controlModelState, openControlModel } from '../store/model/control-model.ts';
 import { UsageModel } from '../store/model/usage-model.ts';
 import type { UsageStore } from '../store/usage-store.ts';
+import { Breaking } from './testing/breaking.ts';
 import { HOUR } from './testing/counter-stream.ts';
 import { EventFleet } from './testing/event-fleet.ts';
 import { Fleet, type FleetTerms } from './testing/fleet.ts';
@@ -88,3 +90,41 @@ for (const seed of seeds(long ? 60 : 6)) test(`model, events, seed ${seed}`, () 
 
 for (const seed of seeds(long ? 30 : 4))
   test(`chDB, events, seed ${seed}`, async (t) => meter(await openStore(t), seed));
+
+/** Breaks the run at its n-th call to a store, starts another process, and looks; false: the run has fewer calls. */
+async function crash(store: UsageStore, seed: number, call: number, after: boolean): Promise<boolean> {
+  const breaking = new Breaking();
+  const control = openControlModel(controlModelState(1));
+  const options = { store: breaking.usage(store), control: breaking.control(control), groups: 1 };
+  const fleet = await Fleet.open(new Random(seed), { series: 3, hours: 14, operators: true }, options);
+  await fleet.world.usage.job.run();
+  await fleet.pass(7 * HOUR);
+  await fleet.world.usage.job.run();
+  await fleet.pass(9 * HOUR);
+  for (let i = 0; i < 3; i++) await fleet.interfere();
+  breaking.arm(call, after);
+  const broke = await fleet.world.usage.job.run().then(
+    () => false,
+    () => true,
+  );
+  breaking.disarm();
+  if (fleet.random.chance(0.5)) await fleet.restart();
+  await fleet.pass(HOUR);
+  await fleet.finish();
+  assert.deepEqual(await fleet.differences(), [], `seed ${seed}, broken at call ${call}`);
+  return broke;
+}
+
+test('a run that breaks at any call to a store leaves nothing that the next one does not put right', async () => {
+  for (const seed of seeds(long ? 10 : 1)) {
+    for (const after of [false, true]) {
+      let call = 1;
+      while (await crash(new UsageModel(), seed, call, after)) call += long ? 1 : 3;
+      assert.ok(call > 10, `only ${call} calls`);
+    }
+  }
+});
+
+test('on chDB too', async (t) => {
+  for (const seed of seeds(long ? 10 : 1)) await crash(await openStore(t), seed, 5 + 7 * seed, seed % 2 === 0);
+});

@@ -107,7 +107,8 @@ export class Usage {
       eventsClosedTo: liveOf(events, 0)?.closedTo ?? 0,
       eventGaps: gapsOf(events, 0),
       levelsTrustedTo: Math.min(...gapsOf(events, 0).map((g) => g.from), liveOf(events, 0)?.closedTo ?? 0),
-      now: clock.now(),
+      // A clock that stepped back does not make less of what is known.
+      now: Math.max(clock.now(), log.book.lastTick),
     };
   }
 

@@ -181,3 +181,121 @@ test('a delta meter made later covers the past, and counts exactly', async () =>
     [['9007199254740993.3', false, ['assumed']]],
   );
 });
+
+test('a series that uses more than a record can hold is set aside alone; the others go on', async () => {
+  const world = await openWorld(T0);
+  const [bad, good] = [await world.series('nic-bad'), await world.series('nic-good')];
+  const most = 2n ** 64n - 1n;
+  await world.read(bad, [
+    [T0, 0n],
+    [T0 + MINUTE, most],
+    [T0 + 2 * MINUTE, most, { epoch: 8 }],
+    [T0 + 40 * MINUTE, most, { epoch: 8 }],
+  ]);
+  await world.read(good, steady(T0, 13));
+  world.clock.at = T0 + 61 * MINUTE;
+  await world.usage.job.run();
+  await world.usage.job.run();
+  const [row] = await world.rows({ from: T0, to: T0 + 45 * MINUTE, filter: { resources: ['nic-good'] } });
+  assert.deepEqual([row?.quantity, row?.state], ['2700', 'known']);
+  const [held] = await world.rows({ from: T0, to: T0 + 45 * MINUTE, filter: { resources: ['nic-bad'] } });
+  assert.equal(held?.state, 'quarantined');
+  for (let i = 0; i < 3; i++) await world.usage.job.run();
+  const facts = await world.control.facts(0, 1000, { kinds: ['quarantine'] });
+  assert.equal(facts.length, 1, 'it is quarantined once, not at every run');
+});
+
+test('voiding a bogus zero brings back all that was set aside because of it', async () => {
+  const world = await openWorld(T0);
+  const [nic] = await world.registry.register([
+    {
+      tenant: '',
+      source: 'host-1',
+      resource: 'nic-1',
+      meter: 'network.bytes.sent',
+      dimensions: {},
+      width: 64,
+      lineBits: 1000,
+      period: 300_000,
+      layer: 'L2',
+      witnessOf: 0,
+      firstReceipt: 0,
+    },
+  ]);
+  assert.ok(nic);
+  await world.usage.job.run();
+  const big = 10n ** 12n;
+  const rows = steady(T0, 25).map(([t, v]) => [t, v + big] as const);
+  await world.read(nic, rows.slice(0, 3));
+  const [zero = 0] = await world.read(nic, [[T0 + 12 * MINUTE, 0n]]);
+  await world.read(
+    nic,
+    rows.slice(3).map(([t, v]) => [t, v, { stamps: 64 }] as const),
+  );
+  world.clock.at = T0 + 130 * MINUTE;
+  await world.usage.job.run();
+  const total = async () => (await world.rows({ from: T0, to: T0 + 105 * MINUTE }))[0];
+  assert.equal((await total())?.state, 'quarantined');
+  await world.usage.corrections.voidReading(zero, { tenant: '', author: 'operator', reason: 'a bogus zero' });
+  await world.usage.job.run();
+  assert.deepEqual([(await total())?.quantity, (await total())?.state], ['6300', 'known']);
+});
+
+test("an old epoch's last reading comes after its window's edge was passed: the windows of its gap are rewritten", async () => {
+  const world = await openWorld(T0);
+  const nic = await world.series('nic-1');
+  await world.usage.job.run();
+  await world.read(nic, [[T0, 1000n]]);
+  await world.read(nic, [[T0 + 61 * MINUTE, 5n, { epoch: 9 }]]);
+  world.clock.at = T0 + 75 * MINUTE;
+  await world.usage.job.run();
+  const sum = async () => (await world.rows({ from: T0, to: T0 + 60 * MINUTE }))[0]?.quantity;
+  assert.equal(await sum(), '4');
+  await world.read(nic, [[T0 + 62 * MINUTE, 63_000n, { stamps: 1 }]]);
+  await world.usage.job.run();
+  assert.equal(await sum(), '60004');
+});
+
+test('what settled is pending again when its source is given more time', async () => {
+  const world = await openWorld(T0);
+  const nic = await world.series('nic-1');
+  const give = (hours: number) =>
+    world.append({
+      kind: 'source',
+      id: 'host-1',
+      completeness: 'assumed',
+      graceMs: 900_000,
+      settleAfterMs: hours * 60 * MINUTE,
+    });
+  await give(1);
+  await world.read(nic, steady(T0, 2));
+  const state = async () => (await world.store.counterRecords([nic.id], T0, T0 + WINDOW_MS))[0]?.state;
+  for (const [hours, after, expected] of [
+    [1, 0.5, 2],
+    [1, 3, 1],
+    [48, 4, 2],
+    [48, 60, 1],
+  ] as const) {
+    if (after === 4) await give(hours);
+    world.clock.at = T0 + after * 60 * MINUTE + WINDOW_MS;
+    await world.usage.job.run();
+    assert.equal(await state(), expected, `after ${after} hours`);
+  }
+});
+
+test('runs and reruns asked for at the same moment take turns', async () => {
+  const world = await openWorld(T0);
+  const nic = await world.series('nic-1');
+  await world.read(nic, steady(T0, 13));
+  world.clock.at = T0 + 90 * MINUTE;
+  const { job } = world.usage;
+  const all = await Promise.all([
+    job.run(),
+    job.rerun(T0, T0 + 60 * MINUTE),
+    job.run(),
+    job.rerun(T0, T0 + 60 * MINUTE),
+  ]);
+  assert.deepEqual((all[3] as { records: number }).records, 4);
+  const [row] = await world.rows({ from: T0, to: T0 + 60 * MINUTE });
+  assert.deepEqual([row?.quantity, row?.state], ['3600', 'known']);
+});

@@ -1,5 +1,5 @@
 /** Percentile meters: 5-minute samples straight from the readings, never rolled up from windows. */
-import { usageOf } from '../domain/delta.ts';
+import { type Course, type Decisions, usageOf } from '../domain/delta.ts';
 import type { Meter } from '../domain/meter.ts';
 import { percentile, SAMPLE_MS, Samples } from '../domain/percentile.ts';
 import { State } from '../domain/record.ts';
@@ -58,11 +58,13 @@ async function addPercentile(
     const course = courses[i]?.course;
     if (samples === undefined || course === undefined) continue;
     const boundaries = sampleEdges(Math.max(from, holding.from), Math.min(to, holding.to));
-    for (const piece of usageOf(course, boundaries, deps.book.decisionsFor(holding.series))) {
+    const decisions = deps.book.decisionsFor(holding.series);
+    for (const piece of usageOf(course, boundaries, decisions)) {
       state = Math.max(state, piece.state);
       if (piece.seen < SAMPLE_MS) samples.unobserved(piece.from);
       else samples.add(piece.from, piece.used, piece.flags);
     }
+    state = Math.max(state, markSilence(samples, course, boundaries, decisions));
   }
   const ranked = percentile(meter.rank, meter.direction, [...directions.values()]);
   into.known = ranked.bitsPerSecond !== null;
@@ -71,6 +73,26 @@ async function addPercentile(
   into.flags = ranked.flags;
   into.state = state;
 }
+
+/**
+ * A port that went silent has no pieces any more. Its intervals are left out as unobserved: without it the sum of its
+ * direction is no sample. Nothing is expected of one that ended, or before it was first seen. Answers the silence's state.
+ */
+function markSilence(samples: Samples, course: Course, boundaries: readonly Instant[], decisions: Decisions): number {
+  const { last, ended } = course;
+  let state: number = State.known;
+  if (last === null || ended !== null) return state;
+  for (let i = 0; i + 1 < boundaries.length; i++) {
+    const [from = 0, to = 0] = [boundaries[i], boundaries[i + 1]];
+    if (to <= last) continue;
+    samples.unobserved(from);
+    state = Math.max(state, isGivenUp(decisions, Math.max(from, last), to) ? State.unobserved : State.pending);
+  }
+  return state;
+}
+
+const isGivenUp = ({ settledBefore, unobserved }: Decisions, from: Instant, to: Instant): boolean =>
+  to <= settledBefore || unobserved.some((i) => i.from <= from && i.to >= to);
 
 /** Whole sample intervals of [from, to). */
 function sampleEdges(from: Instant, to: Instant): Instant[] {

@@ -1,5 +1,5 @@
 /** Amounts of cumulative meters: closed windows from records, open and cut ones from facts, all by the same functions. */
-import { usageOf } from '../domain/delta.ts';
+import { type Decisions, usageOf } from '../domain/delta.ts';
 import { type SeriesReading, Stamp } from '../domain/fact.ts';
 import { SCALE } from '../domain/quantity.ts';
 import { type CounterRecord, Flag, State } from '../domain/record.ts';
@@ -38,7 +38,7 @@ export async function counterAmounts(
   const plans = holdings.map((holding) => ({ holding, pieces: cutIntervals(edges, holding.from, holding.to) }));
   for (const [, group] of groupBy(
     plans,
-    ({ holding, pieces }) => `${deps.closedTo(groupOf(holding.series.id))}:${pieces.gridEdges.join()}`,
+    ({ holding, pieces }) => `${groupOf(holding.series.id)}:${pieces.gridEdges.join()}`,
   )) {
     const [first] = group;
     if (first === undefined) continue;
@@ -70,7 +70,7 @@ async function addClosed(deps: ReadDeps, holdings: readonly Holding[], pieces: P
       count: row.n,
       flags: row.flags,
       state: row.state,
-      known: true,
+      known: row.seen > 0 || row.n > 0n,
     });
   }
 }
@@ -114,9 +114,17 @@ async function openRecords(
   const span = { firstSeries: Math.min(...ids), lastSeries: Math.max(...ids), from, to };
   const { records, odd } = await deps.usage.computeCounters(span, ids, deps.frontier);
   const oddSet = new Set(odd);
+  // SQL knows nothing of corrections and decisions.
+  for (const { series } of holdings) if (isCorrected(deps.book.decisionsFor(series))) oddSet.add(series.id);
   const work = holdings.filter((h) => oddSet.has(h.series.id)).map(({ series }) => ({ series, from, to }));
   return [...records.filter((r) => !oddSet.has(r.series)), ...(await pureRecords(deps, work))];
 }
+
+const HOLDINGS_A_BREATH = 50;
+
+const isCorrected = (d: Decisions): boolean =>
+  d.released.size + d.dropped.size + (d.voided?.size ?? 0) + (d.discarded?.length ?? 0) > 0 ||
+  d.quarantinedFrom !== null;
 
 async function addCuts(
   deps: ReadDeps,
@@ -134,6 +142,8 @@ async function addCuts(
   for (const [i, { holding, pieces }] of cut.entries()) {
     const course = courses[i];
     if (course === undefined) continue;
+    // Minutes of thousands of series are seconds of work: requests, commits and signals come in between.
+    if (i % HOLDINGS_A_BREATH === HOLDINGS_A_BREATH - 1) await new Promise<void>((resolve) => setImmediate(resolve));
     const decisions = deps.book.decisionsFor(holding.series);
     for (const c of pieces.cuts) {
       for (const piece of usageOf(course.course, [c.from, c.to], decisions)) {

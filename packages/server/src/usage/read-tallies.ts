@@ -163,6 +163,8 @@ class TallyReader {
 
   private async addLevelCuts(closer: EventCloser, from: Instant, to: Instant): Promise<void> {
     for (const [series, { levels, start, rules }] of await closer.levels(this.meter, from, to)) {
+      // A series of the meter that had no level by then, or by that frontier, says nothing.
+      if (levels.length === 0 && start === null) continue;
       for (const holding of this.holdingsOf(series)) {
         for (const cut of cutIntervals(this.edges, holding.from, holding.to).cuts) {
           if (cut.from < from || cut.to > to) continue;

@@ -264,3 +264,29 @@ test('the 95th percentile ranks whole 5-minute samples of both directions', asyn
   const [row] = await world.rows({ from: T0, to: T0 + 500 * MINUTE, filter: { meters: ['p95'] } });
   assert.deepEqual([row?.quantity, row?.unit], [String(95 * 8), 'bit/s']);
 });
+
+test('a percentile leaves out the samples of a port that went silent, and says that they are pending', async () => {
+  const world = await openWorld(T0);
+  await world.usage.job.run();
+  const meter = {
+    key: 'p95',
+    kind: 'percentile',
+    eventType: '',
+    aggregation: 'sum',
+    rank: 950,
+    unit: 'bit/s',
+  } as const;
+  await world.append(meterOf({ ...meter, of: ['network.bytes.sent'] }));
+  const port = (value: bigint, n: number) =>
+    Array.from({ length: n }, (_, i) => [T0 + i * 5 * MINUTE, BigInt(i) * value] as const);
+  await world.read(await world.series('nic-1'), port(300n, 41));
+  await world.read(await world.series('nic-2'), port(600n, 21));
+  world.clock.at = T0 + 200 * MINUTE;
+  const ask = async () =>
+    (await world.rows({ from: T0, to: T0 + 200 * MINUTE, filter: { meters: ['p95'] }, groupBy: [] }))[0];
+  const row = await ask();
+  assert.deepEqual([row?.quantity, row?.state, row?.flags], ['24', 'pending', ['unobserved']]);
+  world.clock.at = T0 + 30 * 24 * HOUR;
+  await world.usage.job.run();
+  assert.equal((await ask())?.state, 'unobserved');
+});

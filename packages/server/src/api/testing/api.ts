@@ -81,19 +81,26 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
   const log = await ControlLog.open(control, receipts, clock);
   const registry = await SeriesRegistry.open(control);
   const logger = pino({ level: 'silent' });
-  const ingest = await Ingest.open({
-    usage: store,
-    control,
-    receipts,
-    registry,
-    clock,
-    book: () => log.book,
-    secret: Buffer.alloc(16, 7),
-    dir: join(dir, 'identities'),
-    log: logger,
-    limits: { bodyBytes: config.bodyBytesMax, itemsPerRequest: config.batchEventsMax, tableBits: 12, maxIds: 100_000 },
-    background: 'in-place',
-  });
+  const ingest = config.readOnly
+    ? null
+    : await Ingest.open({
+        usage: store,
+        control,
+        receipts,
+        registry,
+        clock,
+        book: () => log.book,
+        secret: Buffer.alloc(16, 7),
+        dir: join(dir, 'identities'),
+        log: logger,
+        limits: {
+          bodyBytes: config.bodyBytesMax,
+          itemsPerRequest: config.batchEventsMax,
+          tableBits: 12,
+          maxIds: 100_000,
+        },
+        background: 'in-place',
+      });
   const usage = new Usage({
     usage: store,
     control,

@@ -11,14 +11,14 @@ import { join } from 'node:path';
 import type { Receipt } from '../../domain/fact.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { IdentityRow, UsageStore } from '../../store/usage-store.ts';
-import { viewOf } from '../scan.ts';
 import { type Background, inPlace, WorkerBackground } from './background.ts';
 import { bloomHas } from './bloom.ts';
-import { add, begin, beginMix, close, closeMix, deriveKey, type HashKey, keyOf, mix, out } from './hash.ts';
+import type { TenantKeys } from './event-hash.ts';
+import { deriveKey, type HashKey, keyOf } from './hash.ts';
 import type { Job, JobResult } from './jobs.ts';
 import { type Manifest, readManifest, tidy, writeManifest } from './manifest.ts';
 import { loadSegment, Segment, type SegmentInfo, Verdict } from './segment.ts';
-import { fixLow, IdentityTable, SLOT } from './table.ts';
+import { IdentityTable, SLOT } from './table.ts';
 
 export const QUARTER_MS = 900_000;
 const quarterOf = (t: Instant): number => Math.floor(t / QUARTER_MS);
@@ -52,12 +52,6 @@ export interface IdentityWindow {
   diskBytes: number;
   /** What bounds the window: the declared length, or the memory declared for it. */
   reason: 'declared' | 'memory';
-}
-
-/** Keys of one tenant: an id of one account means nothing in another. */
-export interface TenantKeys {
-  id: HashKey;
-  content: HashKey;
 }
 
 export interface Log {
@@ -276,10 +270,13 @@ export class IdentityIndex {
   unclaim(table: IdentityTable, slots: Iterable<number>): void {
     for (const slot of slots) table.kill(slot);
   }
-  /** Takes in identities that are durable without having been claimed: what a failed commit left on disk. */
-  adopt(rows: readonly IdentityRow[]): void {
+  /**
+   * Takes in identities that are durable although their group failed. They belong in the group's own table: the frontier
+   * it is written out with may lie above their receipts already.
+   */
+  adopt(table: IdentityTable, rows: readonly IdentityRow[]): void {
     for (const row of rows)
-      this.table.insert(row.idHi, row.idLo, row.contentHi, row.contentLo, 0, quarterOf(row.receivedAt ?? this.now));
+      table.insert(row.idHi, row.idLo, row.contentHi, row.contentLo, 0, quarterOf(row.receivedAt ?? this.now));
   }
   get current(): IdentityTable {
     return this.table;
@@ -391,7 +388,8 @@ export class IdentityIndex {
     if (stale !== undefined) return [stale];
     const unit = 2 ** (this.settings.tableBits - 1);
     const tier = (s: Segment): number => Math.max(0, Math.floor(Math.log2(s.info.ids / unit) / 2 + 0.25));
-    for (let at = this.segments.length - FAN_IN; at >= 0; at--) {
+    // The oldest first: merging the newest four would leave the ones before them behind for good.
+    for (let at = 0; at + FAN_IN <= this.segments.length; at++) {
       const run = this.segments.slice(at, at + FAN_IN);
       const size = tier(run[0] as Segment);
       if (run.every((s) => tier(s) === size)) return run;
@@ -492,32 +490,3 @@ const note = (verdicts: Uint8Array, p: number, verdict: number): void => {
 const fileNumber = (file: string): number => Number(/\d+/.exec(file)?.[0] ?? 0);
 const living = (info: SegmentInfo, cutoff: number): number =>
   info.quarters.reduce((sum, [quarter, ids]) => sum + (quarter >= cutoff ? ids : 0), 0);
-
-export interface IdentityBytes {
-  bytes: Buffer;
-  ranges: Int32Array;
-}
-
-/** Hashes of the event at position `p`: identity from (source, id), content from (type, subject, data); into `to[p*4 ..]`. */
-export function hashEvent(
-  keys: TenantKeys,
-  { bytes, ranges }: IdentityBytes,
-  base: number,
-  to: Uint32Array,
-  at: number,
-): void {
-  begin(keys.id);
-  add(bytes, ranges[base] as number, ranges[base + 1] as number);
-  add(bytes, ranges[base + 2] as number, ranges[base + 3] as number);
-  close();
-  to[at] = out.hi;
-  to[at + 1] = fixLow(out.hi, out.lo);
-  const four = viewOf(bytes);
-  beginMix(keys.content);
-  mix(four, ranges[base + 4] as number, ranges[base + 5] as number);
-  mix(four, ranges[base + 6] as number, ranges[base + 7] as number);
-  mix(four, ranges[base + 8] as number, ranges[base + 9] as number);
-  closeMix();
-  to[at + 2] = out.hi;
-  to[at + 3] = out.lo;
-}

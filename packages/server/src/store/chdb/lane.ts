@@ -3,6 +3,7 @@
  * anyway; queueing here keeps the waiting ones from holding threads of the small pool that files and zlib share.
  */
 import { Session } from 'chdb';
+import { StoreError } from '../errors.ts';
 import { refusal } from './refusal.ts';
 import { RowReader } from './row-reader.ts';
 
@@ -37,6 +38,7 @@ export class Lane {
   private readonly session: Session;
   private tail: Promise<unknown> = Promise.resolve();
   private waiting = 0;
+  private refusing = false;
 
   constructor(directory: string, limits: LaneLimits) {
     this.session = openSession(directory);
@@ -74,12 +76,17 @@ export class Lane {
   /** Several statements with nothing of others between them (they share a temporary table, or are one commit). */
   exclusive<T>(work: (held: HeldLane) => Promise<T>): Promise<T> {
     this.waiting++;
-    const result = this.tail.then(() => work(new HeldLane(this.session)));
+    const result = this.tail.then(() => work(new HeldLane(this.session, () => this.refusing)));
     this.tail = result.then(
       () => this.waiting--,
       () => this.waiting--,
     );
     return result;
+  }
+
+  /** From now on every statement rejects, also those of work that has begun. */
+  refuse(): void {
+    this.refusing = true;
   }
 
   async close(): Promise<void> {
@@ -91,9 +98,11 @@ export class Lane {
 /** The session while a piece of work has it to itself. */
 export class HeldLane {
   private readonly session: Session;
+  private readonly refusing: () => boolean;
 
-  constructor(session: Session) {
+  constructor(session: Session, refusing: () => boolean) {
     this.session = session;
+    this.refusing = refusing;
   }
 
   async execute(sql: string, parameters?: Parameters): Promise<void> {
@@ -110,6 +119,7 @@ export class HeldLane {
    */
   async insert(table: string, columns: readonly string[], bytes: Buffer): Promise<void> {
     if (bytes[0] === 10 || bytes.includes('\n\n')) throw new Error(`a blank line in encoded rows for ${table}`);
+    this.check();
     try {
       await this.session.insert({ table, columns, values: bytes, format: 'TSV' });
     } catch (error) {
@@ -117,7 +127,12 @@ export class HeldLane {
     }
   }
 
+  private check(): void {
+    if (this.refusing()) throw new StoreError('store.unavailable', 'The usage store is closing.');
+  }
+
   private async run(sql: string, parameters?: Parameters): Promise<Uint8Array> {
+    this.check();
     try {
       const result =
         parameters === undefined
@@ -125,6 +140,7 @@ export class HeldLane {
           : await this.session.queryBindAsync(sql, parameters, { format: 'RowBinary' });
       return result.bytes();
     } catch (error) {
+      this.check();
       throw refusal(error);
     }
   }

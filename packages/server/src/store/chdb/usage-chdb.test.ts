@@ -1,8 +1,11 @@
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { test } from 'node:test';
 import { usageContract } from '../contract/usage-contract.ts';
+import { Lane } from './lane.ts';
 import { openChdb } from './usage-chdb.ts';
 
 /** Where syncs cost nothing: these cases ask what is stored, the crash tests ask whether it is on disk. */
@@ -25,4 +28,24 @@ usageContract('chDB', async () => {
       await rm(folder, { recursive: true, force: true });
     },
   };
+});
+
+test('chDB: before closing, what computes is ended and begins no more, while commits of facts go on', async (t) => {
+  const directory = await mkdtemp(join(memory, 'tollgate-chdb-'));
+  const store = await openChdb({ directory });
+  const lane = new Lane(directory, { memory: 1e9, seconds: 60, threads: 1 });
+  t.after(async () => {
+    await lane.close();
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const long = lane.rows('SELECT count() FROM numbers(100000000000) WHERE cityHash64(number) = 3');
+  const ended = assert.rejects(long, { code: 'store.failed' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await store.interrupt();
+  await ended;
+  await assert.rejects(store.sumCounters([1], [0, 900_000]), { code: 'store.unavailable' });
+  const writer = store.writer();
+  writer.reading({ series: 1, t: 5, value: 7n, epoch: 1, start: 0, receipt: 1, stamps: 0, sourceTime: 5 });
+  await writer.commit();
 });

@@ -279,6 +279,13 @@ export class UsageChdb implements UsageStore {
     }
   }
 
+  /** The writer's lane ends the others' statements: when its turn comes no commit of facts is under way. */
+  async interrupt(): Promise<void> {
+    const { writer, job, readers } = this.lanes;
+    for (const lane of [job, ...readers]) lane.refuse();
+    await writer.execute('KILL QUERY WHERE query_id != queryID() ASYNC');
+  }
+
   close(): Promise<void> {
     this.closing ??= this.shut();
     return this.closing;

@@ -24,7 +24,7 @@ export type Row = Record<string, unknown>;
 /** Runs one statement; values are always parameters, never spliced into the text. */
 export type Query = <T extends object = Row>(text: string, values?: readonly unknown[]) => Promise<T[]>;
 
-const CONNECT_TRIES = 60;
+const CONNECT_TRIES = 150;
 const CONNECT_PAUSE_MS = 100;
 
 export class Database {
