@@ -175,6 +175,11 @@ const storeErrors = {
     'Another server uses the data directory',
     'Stop it, or give this one another with TOLLGATE_DATA_DIR.',
   ),
+  'store.nothing_stored': entry(
+    500,
+    'There is no data directory to serve',
+    'Give a copy of a data directory with TOLLGATE_DATA_DIR.',
+  ),
   'store.newer_layout': entry(500, 'The data directory comes from a newer version', 'Start the newer version.'),
   'store.newer_schema': entry(500, 'The store comes from a newer version', 'Start the newer version.'),
   'store.engine_missing': entry(

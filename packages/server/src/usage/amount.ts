@@ -40,13 +40,19 @@ export const emptyAmount = (): Amount => ({
 const least = (a: bigint | null, b: bigint | null): bigint | null => (a === null || (b !== null && b < a) ? b : a);
 const most = (a: bigint | null, b: bigint | null): bigint | null => (a === null || (b !== null && b > a) ? b : a);
 
+/** Of two series with a last value at the same instant the greater one counts, whatever order they come in. */
+function isLater(a: Amount, b: Amount): boolean {
+  if (a.latest === null || b.latest === null) return a.latest !== null;
+  return a.latestAt > b.latestAt || (a.latestAt === b.latestAt && a.latest > b.latest);
+}
+
 /** Adds `from` to `into`. Every part of it is associative and commutative: rows may come in any order. */
 export function mergeAmount(into: Amount, from: Amount): void {
   into.sum += from.sum;
   into.count += from.count;
   into.min = least(into.min, from.min);
   into.max = most(into.max, from.max);
-  if (from.latest !== null && (into.latest === null || from.latestAt >= into.latestAt)) {
+  if (isLater(from, into)) {
     into.latest = from.latest;
     into.latestAt = from.latestAt;
   }

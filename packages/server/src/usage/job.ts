@@ -4,7 +4,7 @@
  * is still its own. Progress only schedules: a run that dies, or is paused and wakes up after a takeover, has written
  * records of an older S, which lose against the newer ones (law 7), or the same S with the same content.
  */
-import { Book, sourceDefaults } from '../domain/book.ts';
+import type { Book } from '../domain/book.ts';
 import type { ControlFact } from '../domain/control-fact.ts';
 import type { Clock } from '../domain/environment.ts';
 import type { Receipt } from '../domain/fact.ts';
@@ -19,7 +19,8 @@ import { add, type CloseDeps, type Closed, closeCounters, rewriteCounters } from
 import { EventCloser } from './close-events.ts';
 import { Completeness } from './completeness.ts';
 import { writeReplacement } from './corrections.ts';
-import { type Corrected, Exceptions } from './exceptions.ts';
+import type { Exceptions } from './exceptions.ts';
+import { History } from './history.ts';
 import { arrangeSpans, type Backlog, backlogOf, spansOf } from './progress.ts';
 import type { Publisher } from './publish.ts';
 
@@ -51,7 +52,6 @@ export interface JobSettings {
 }
 
 const REWRITE_GROUP_AT = 2_000;
-const TICKS_KEPT = 10_000;
 
 export const jobDefaults: JobSettings = {
   intervalMs: 300_000,
@@ -70,7 +70,7 @@ export interface JobStatus {
   lastError: string;
 }
 
-/** What the job folded so far: its own book, so that facts arriving during a run stay out of it. */
+/** What one run goes by. */
 interface View {
   book: Book;
   exceptions: Exceptions;
@@ -80,24 +80,18 @@ interface View {
 
 export class Job {
   private readonly deps: JobDeps;
-  private readonly book = new Book();
-  private readonly exceptions: Exceptions;
-  private readonly facts: ControlFact[] = [];
-  private ticks: ControlFact[] = [];
-  private at: Receipt = 0;
+  private readonly history: History;
   private completenessAt = new Map<Receipt, Completeness>();
   private running: Promise<void> | null = null;
   /** Runs and reruns move one book: they take turns. */
   private turn: Promise<unknown> = Promise.resolve();
   private stopping = new AbortController();
   private loop: Promise<void> | null = null;
-  /** Per span: the tick when it was last advanced. In memory only: after a restart all that is pending is looked at once. */
-  private readonly settledAt = new Map<number, Instant>();
   private status_ = { lastRunAt: 0, nextRunAt: 0, lastError: '' };
 
   constructor(deps: JobDeps) {
     this.deps = deps;
-    this.exceptions = new Exceptions(deps.registry);
+    this.history = new History(deps.registry);
   }
 
   start(): void {
@@ -155,13 +149,13 @@ export class Job {
 
   async status(): Promise<JobStatus> {
     const rows = await this.deps.control.progress();
-    const completeness = this.completenessAt.get(this.at);
+    const completeness = this.completenessAt.get(this.history.at);
     const closable = completeness?.closable(this.deps.settings.deadlineMs) ?? 0;
     const live = rows.filter((r) => r.to === null);
     return {
       ...this.status_,
       running: this.running !== null,
-      frontier: this.at,
+      frontier: this.history.at,
       closedTo: live.length === 0 ? 0 : Math.min(...live.map((r) => r.closedTo)),
       backlog: backlogOf(rows, closable),
     };
@@ -215,30 +209,21 @@ export class Job {
   /** Moves the job's own book to the frontier. */
   private async view(): Promise<View> {
     const { control, receipts, usage } = this.deps;
+    const { history } = this;
     const frontier = receipts.frontier();
     for (;;) {
-      const page = await control.facts(this.at, 50_000, { upTo: frontier });
+      const page = await control.facts(history.at, 50_000, { upTo: frontier });
       for (const fact of page) {
-        await writeReplacement(usage, fact);
-        this.book.apply(fact);
-        this.exceptions.apply(fact);
-        if (fact.body.kind === 'tick') this.addTick(fact);
-        else if (fact.body.kind !== 'key') this.facts.push(fact);
         // One by one: what fails in the middle of a page goes on from there, and folds nothing twice.
-        this.at = fact.receipt;
+        await writeReplacement(usage, fact);
+        history.apply(fact);
       }
       if (page.length === 0) break;
     }
-    this.at = frontier;
-    const completeness = new Completeness(this.book, await usage.declarations(frontier));
+    history.at = frontier;
+    const completeness = new Completeness(history.book, await usage.declarations(frontier));
     this.completenessAt = new Map([[frontier, completeness]]);
-    return { book: this.book, exceptions: this.exceptions, completeness, frontier };
-  }
-
-  /** Without the ticks of long ago a span that far behind is only looked at more closely. */
-  private addTick(fact: ControlFact): void {
-    this.ticks.push(fact);
-    if (this.ticks.length > 2 * TICKS_KEPT) this.ticks = this.ticks.slice(-TICKS_KEPT);
+    return { book: history.book, exceptions: history.exceptions, completeness, frontier };
   }
 
   private async runGroup(group: number, view: View): Promise<void> {
@@ -303,7 +288,7 @@ export class Job {
         const advanced = lease !== null && (await control.advance(current, to, view.frontier, lease, clock.now()));
         if (!advanced) return await this.endRun(run, total, 'lost-lease');
         current = { ...current, closedTo: to, frontier: view.frontier };
-        this.settledAt.set(row.id, view.book.lastTick);
+        this.history.advanced(row);
         if (row.to !== null) report('job.progress', { group, closedTo: to, to: end });
       } while (current.closedTo < end && !this.stopping.signal.aborted && !this.liveIsDue(row, started));
     } catch (error) {
@@ -328,9 +313,10 @@ export class Job {
   /** Closed windows that facts in (row.frontier, S] may have changed. */
   private async rewrite(row: Progress, view: View, group: number): Promise<Closed> {
     if (row.stream === 'event') {
-      const before = await this.completenessAs(row.frontier);
-      const facts = this.factsSince(row.frontier);
-      const cuts = (fact: ControlFact): Instant[] => this.exceptions.cutsOf(fact);
+      const declared = await this.deps.usage.declarations(row.frontier);
+      const before = new Completeness(this.history.sourcesAt(row.frontier), declared);
+      const facts = this.history.since(row.frontier);
+      const cuts = (fact: ControlFact): Instant[] => view.exceptions.cutsOf(fact);
       return (await this.eventCloser(view)).rewrite(row, { facts, before, cuts });
     }
     const { usage } = this.deps;
@@ -338,7 +324,7 @@ export class Job {
     const span = { firstSeries: first, lastSeries: last, from: row.from, to: row.closedTo };
     const touched = await usage.touchedCounters(span, row.frontier, view.frontier);
     touched.push(...(await this.touchedBySettling(row, view, span)));
-    const corrected = this.corrected(row, first, last);
+    const corrected = this.history.corrected(row, first, last);
     await this.markTouched([...touched, ...corrected], row);
     const changes = { touched, corrected, since: row.frontier };
     return rewriteCounters(this.closeDeps(view), group, changes, row.from, row.closedTo);
@@ -353,15 +339,6 @@ export class Job {
     if (from < to) await publisher.markDirty(Math.max(from, row.from), to);
   }
 
-  private corrected(row: Progress, first: number, last: number): Corrected[] {
-    const { closedTo } = row;
-    const changed = this.factsSince(row.frontier).flatMap((fact) => this.exceptions.changed(fact, closedTo));
-    // A reading taken out near the edge or beyond it does not end the silence before it, as the store takes it to.
-    for (const series of this.exceptions.correctedAfter(closedTo - WINDOW_MS))
-      changed.push({ series, from: closedTo - WINDOW_MS, to: closedTo, receipt: null });
-    return changed.filter((t) => t.series >= first && t.series <= last);
-  }
-
   /** Pending records whose settling time passed since the row was last advanced. */
   private async touchedBySettling(
     row: Progress,
@@ -369,35 +346,8 @@ export class Job {
     span: { firstSeries: number; lastSeries: number },
   ): Promise<Touched[]> {
     const to = Math.min(windowCeil(view.book.latestSettled()), row.closedTo);
-    const from = Math.max(row.from, this.pendingFrom(row, view));
+    const from = Math.max(row.from, this.history.pendingFrom(row));
     return to <= from ? [] : this.deps.usage.pendingCounters({ ...span, from, to });
-  }
-
-  /** No record before this instant was pending when the row was last advanced; 0: not known. */
-  private pendingFrom(row: Progress, { book }: View): Instant {
-    const tick = this.settledAt.get(row.id);
-    const rulesChanged = this.factsSince(row.frontier).some((f) => f.body.kind === 'source');
-    if (tick === undefined || rulesChanged) return 0;
-    const longest = [...book.knownSources()].reduce(
-      (ms, s) => Math.max(ms, s.settleAfterMs),
-      sourceDefaults.settleAfterMs,
-    );
-    return windowStart(Math.max(0, tick - longest));
-  }
-
-  private factsSince(frontier: Receipt): ControlFact[] {
-    let i = this.facts.length;
-    while (i > 0 && (this.facts[i - 1]?.receipt ?? 0) > frontier) i--;
-    return this.facts.slice(i);
-  }
-
-  /** What was known of the sources at an earlier frontier: their rules, the wall clock, their declarations. */
-  private async completenessAs(frontier: Receipt): Promise<Completeness> {
-    const book = new Book();
-    for (const fact of this.facts) if (fact.body.kind === 'source' && fact.receipt <= frontier) book.apply(fact);
-    const tick = this.ticks.findLast((fact) => fact.receipt <= frontier);
-    if (tick !== undefined) book.apply(tick);
-    return new Completeness(book, await this.deps.usage.declarations(frontier));
   }
 
   private closeDeps(view: View): CloseDeps {
@@ -425,7 +375,7 @@ export class Job {
     for (const { series, from, error } of total.failed.splice(0)) {
       report('series.quarantined', { series, error });
       const known = this.deps.registry.byId(series);
-      const since = known === undefined ? null : this.book.decisionsFor(known).quarantinedFrom;
+      const since = known === undefined ? null : this.history.book.decisionsFor(known).quarantinedFrom;
       if (since !== null && since <= from) continue;
       const tenant = known?.tenant ?? '';
       await log.append([{ kind: 'quarantine', series, from, code: 'series.failed' }], {

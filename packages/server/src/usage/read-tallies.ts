@@ -1,7 +1,7 @@
 /** Amounts of event meters: closed windows from records, open, cut and distinct-value ones from the events. */
 import { levelPieces } from '../domain/gauge.ts';
 import type { Meter } from '../domain/meter.ts';
-import { State, type TallyRecord } from '../domain/record.ts';
+import { Flag, State, type TallyRecord } from '../domain/record.ts';
 import type { Series } from '../domain/series.ts';
 import { Tally } from '../domain/tally.ts';
 import { type Instant, windowCeil } from '../domain/window.ts';
@@ -194,23 +194,24 @@ class TallyReader {
     to: Instant,
     intervalOf: (h: Holding, t: Instant) => number,
   ): Promise<void> {
+    // Event by event into one tally each: of two at one instant the later receipt is the latest.
+    const cells = new Map<Amount, { tally: Tally; unique: Set<string> }>();
     await closer.measure(this.meter, from, to, (series, event, program) => {
       for (const holding of this.holdingsOf(series)) {
         const interval = event.t >= holding.from && event.t < holding.to ? intervalOf(holding, event.t) : -1;
         if (interval < 0) continue;
-        const tally = new Tally();
-        tally.add(program, event);
-        const unique = this.meter.aggregation === 'unique' ? new Set([program.textOf(event)]) : null;
-        const state = tally.invalid > 0 ? State.quarantined : State.known;
-        mergeAmount(amountOf(this.out, holding, interval), {
-          ...emptyAmount(),
-          ...tally.amounts(),
-          unique,
-          state,
-          known: true,
-        });
+        const amount = amountOf(this.out, holding, interval);
+        const cell = cells.get(amount) ?? { tally: new Tally(), unique: new Set() };
+        cells.set(amount, cell);
+        cell.tally.add(program, event);
+        if (this.meter.aggregation === 'unique') cell.unique.add(program.textOf(event));
       }
     });
+    for (const [amount, { tally, unique }] of cells) {
+      const [flags, state] = tally.invalid > 0 ? [Flag.setAside, State.quarantined] : [0, State.known];
+      const own = this.meter.aggregation === 'unique' ? unique : null;
+      mergeAmount(amount, { ...emptyAmount(), ...tally.amounts(), unique: own, flags, state, known: true });
+    }
   }
 
   private holdingsOf(series: Series): readonly Holding[] {

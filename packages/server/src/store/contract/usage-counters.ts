@@ -308,9 +308,13 @@ export const usageCounterCases: UsageCases = {
     );
   },
 
-  'pending records are named with their windows until they are rewritten': async ({ store }) => {
+  'pending and quarantined records are named with their windows until they are rewritten': async ({ store }) => {
     await store.writeCounters(
-      [recordAt(1, DAY, { state: State.pending }), recordAt(1, DAY + W), recordAt(2, DAY, { state: State.pending })],
+      [
+        recordAt(1, DAY, { state: State.pending }),
+        recordAt(1, DAY + W),
+        recordAt(2, DAY, { state: State.quarantined }),
+      ],
       1,
     );
     await store.writeCounters([recordAt(2, DAY, { state: State.unobserved })], 2);
@@ -338,6 +342,36 @@ export const usageCounterCases: UsageCases = {
     assert.deepEqual(await store.touchedCounters({ ...span, firstSeries: 2 }, 200, 300), []);
     // Not yet known as of an earlier frontier.
     assert.deepEqual(await store.touchedCounters(span, 200, 299), []);
+  },
+
+  'a first reading after the span that declares its start inside it is reported': async ({ store }) => {
+    await write(store, {
+      readings: [
+        ...ramp(1, DAY - W, DAY + 3 * W, 5 * MINUTE, 1n, 1),
+        readingAt(2, 500, { t: DAY + 40 * W, start: DAY + W, value: 40n }),
+        readingAt(3, 501, { t: DAY + 40 * W, start: DAY + 30 * W, value: 40n }),
+      ],
+    });
+    const { odd } = await store.closeCounters({ ...GROUP, from: DAY, to: DAY + 2 * W }, ALL, []);
+    assert.ok(odd.includes(2));
+    if (store.engine !== 'model') assert.ok(!odd.includes(3));
+  },
+
+  'two epochs that live at once each end their own silence': async ({ store }) => {
+    const span = { ...GROUP, from: DAY, to: DAY + 4 * W };
+    await write(store, {
+      readings: [
+        readingAt(1, 1, { t: DAY, epoch: 1, value: 5n }),
+        readingAt(1, 2, { t: span.to + 1, epoch: 2, value: 1n }),
+        readingAt(2, 3, { t: DAY, epoch: 1, value: 5n }),
+        readingAt(2, 4, { t: span.to + 1, epoch: 1, value: 0n, stamps: Stamp.end }),
+      ],
+    });
+    const later = { t: span.to + 2, epoch: 1, value: 9n };
+    await write(store, { readings: [readingAt(1, 10, { ...later, stamps: Stamp.late }), readingAt(2, 11, later)] });
+    const touched = await store.touchedCounters(span, 4, ALL);
+    assert.ok(covers(touched, 1, span.to - W), 'the older epoch speaks once more');
+    assert.ok(covers(touched, 2, span.to - W), 'what had ended goes on');
   },
 
   'a silent series is touched by its first reading after the span, however late that is': async ({ store }) => {
