@@ -19,7 +19,7 @@ export const areas: readonly Area[] = [
   { name: 'domain', prefix: 'packages/server/src/domain/', short: 30, long: 150 },
   { name: 'store', prefix: 'packages/server/src/store/', short: 90, long: 300 },
   { name: 'ingest', prefix: 'packages/server/src/ingest/', short: 45, long: 150 },
-  { name: 'usage', prefix: 'packages/server/src/usage/', short: 60, long: 720 },
+  { name: 'usage', prefix: 'packages/server/src/usage/', short: 60, long: 1000 },
   { name: 'api', prefix: 'packages/server/src/api/', short: 40, long: 120 },
   { name: 'cli', prefix: 'packages/server/src/cli/', short: 20, long: 90 },
   { name: 'server', prefix: 'packages/server/src/', short: 20, long: 90 },

@@ -57,12 +57,12 @@ async function check(store: UsageStore, seed: number, terms: FleetTerms): Promis
 }
 
 for (const operators of [false, true])
-  for (const seed of seeds(long ? 40 : 6))
+  for (const seed of seeds(long ? 20 : 6))
     test(`model, seed ${seed}${operators ? ', operators interfering' : ''}`, () =>
       check(new UsageModel(), seed, { series: 10, hours: 50, operators }));
 
 for (const operators of [false, true])
-  for (const seed of seeds(long ? 8 : 4))
+  for (const seed of seeds(long ? 5 : 4))
     test(`chDB, seed ${seed}${operators ? ', operators interfering' : ''}`, async (t) =>
       check(await openStore(t), seed, { series: 6, hours: 24, operators }));
 
@@ -86,9 +86,9 @@ async function meter(store: UsageStore, seed: number): Promise<void> {
   assert.deepEqual(wrong.slice(0, 20), [], `seed ${seed}: ${wrong.length} records differ`);
 }
 
-for (const seed of seeds(long ? 40 : 6)) test(`model, events, seed ${seed}`, () => meter(new UsageModel(), seed));
+for (const seed of seeds(long ? 20 : 6)) test(`model, events, seed ${seed}`, () => meter(new UsageModel(), seed));
 
-for (const seed of seeds(long ? 8 : 4))
+for (const seed of seeds(long ? 5 : 4))
   test(`chDB, events, seed ${seed}`, async (t) => meter(await openStore(t), seed));
 
 /** Breaks the run at its n-th call to a store, starts another process, and looks; false: the run has fewer calls. */
@@ -116,7 +116,7 @@ async function crash(store: UsageStore, seed: number, call: number, after: boole
 }
 
 test('a run that breaks at any call to a store leaves nothing that the next one does not put right', async () => {
-  for (const seed of seeds(long ? 3 : 1)) {
+  for (const seed of seeds(long ? 2 : 1)) {
     for (const after of [false, true]) {
       let call = 1;
       while (await crash(new UsageModel(), seed, call, after)) call += long ? 1 : 3;
@@ -126,5 +126,5 @@ test('a run that breaks at any call to a store leaves nothing that the next one 
 });
 
 test('on chDB too', async (t) => {
-  for (const seed of seeds(long ? 3 : 1)) await crash(await openStore(t), seed, 5 + 7 * seed, seed % 2 === 0);
+  for (const seed of seeds(long ? 2 : 1)) await crash(await openStore(t), seed, 5 + 7 * seed, seed % 2 === 0);
 });
