@@ -3,9 +3,10 @@
  * stays the text that was sent: numbers are lossless by construction. It accepts exactly what JSON.parse accepts
  * (scan.test.ts fuzzes both) and also notes, on the side, what the store's encoder would have to escape.
  *
- * Tried first: JSON.parse of the whole body and JSON.stringify of each data. It loses numbers above 2^53 and costs about
- * 6 us an event of 300 bytes; this costs about 0.5 us. Notes are module variables and not results, because a string or
- * value is skipped millions of times a second and an object for each would be most of the cost.
+ * Tried first: JSON.parse. It rounds numbers above 2^53, and its objects have to be made text again for the hashes and
+ * the store. Measured on events of 312 bytes, per event: JSON.parse alone 0.75 us; this, with attributes checked, 0.6.
+ * Notes are module variables and not results, because a string or value is skipped millions of times a second and an
+ * object for each would be most of the cost.
  */
 import { isUtf8 } from 'node:buffer';
 

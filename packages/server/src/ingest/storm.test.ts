@@ -28,8 +28,22 @@ interface Step {
 const step: fc.Arbitrary<Step> = fc.record({
   batches: fc.array(fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 30 })), { minLength: 1, maxLength: 4 }),
   fails: fc.option(fc.nat(20), { freq: 2 }),
-  restart: fc.boolean().map((yes) => yes),
+  restart: fc.boolean(),
 });
+
+const TORN_AND_ROTATED: Step[] = [
+  {
+    batches: [
+      [3, 3],
+      [6, 29],
+      [0, 1],
+    ],
+    fails: 1,
+    restart: false,
+  },
+  { batches: [[0, 1]], fails: null, restart: true },
+  { batches: [[0, 1]], fails: null, restart: false },
+];
 
 async function tryToSend(w: World, first: number, length: number, answered: Set<number>): Promise<void> {
   const numbers = Array.from({ length }, (_, i) => first + i);
@@ -70,7 +84,12 @@ test('a storm of retries over failing commits and restarts: nothing answered is 
         await w.close();
       }
     }),
-    { numRuns: LONG ? 300 : 25 },
+    {
+      numRuns: LONG ? 300 : 12,
+      // Found by this test: what survived the torn commit was noted in a table younger than the group's own, and the
+      // frontier written with the group's table said that it was on disk.
+      examples: [[TORN_AND_ROTATED]],
+    },
   );
 });
 
@@ -103,6 +122,6 @@ test('readings in storms of retries are stored once, and stamped as if nothing h
         await w.close();
       }
     }),
-    { numRuns: LONG ? 300 : 30 },
+    { numRuns: LONG ? 300 : 15 },
   );
 });

@@ -49,12 +49,12 @@ for (const [name, hash] of [
     assert.equal(new Set(all).size, all.length);
   });
 
-  test(`the ${name} hash of half a million near texts has no two alike, in 64 bits and evenly in each half`, () => {
+  test(`the ${name} hash of many near texts has no two alike, in 64 bits and evenly in each half`, () => {
     const seen = new Set<string>();
     const high = new Set<number>();
     const low = new Set<number>();
     const buckets = new Uint32Array(64);
-    const n = 500_000;
+    const n = 200_000;
     for (let i = 0; i < n; i++) {
       seen.add(hash('urn:source:1', `event-${i}`));
       high.add(out.hi);
@@ -62,9 +62,9 @@ for (const [name, hash] of [
       buckets[out.hi >>> 26] = (buckets[out.hi >>> 26] as number) + 1;
     }
     assert.equal(seen.size, n);
-    // Of n draws of 2^32, about n^2 / 2^33 = 29 meet.
-    for (const half of [high, low]) assert.ok(n - half.size < 80, `${n - half.size} of one half meet`);
-    for (const bucket of buckets) assert.ok(Math.abs(bucket - n / 64) < 600, `${bucket} in a bucket of ${n / 64}`);
+    // Of n draws of 2^32, about n^2 / 2^33 = 5 meet.
+    for (const half of [high, low]) assert.ok(n - half.size < 30, `${n - half.size} of one half meet`);
+    for (const bucket of buckets) assert.ok(Math.abs(bucket - n / 64) < 350, `${bucket} in a bucket of ${n / 64}`);
   });
 
   test(`every bit of a text changes about half of the ${name} hash`, () => {

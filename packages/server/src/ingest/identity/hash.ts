@@ -5,8 +5,8 @@
  * place of another account. Content: a murmur-like mix of two lanes, four times as fast. Whoever makes two contents meet
  * (under one id, in the own account) hides a conflict from nobody but himself, and the first event still counts.
  *
- * 128 bits must meet before a new event is taken for a known one. Measured here on 60 + 200 bytes: 0.18 + 0.13 us;
- * HalfSipHash for both 0.52; crypto.createHash 2; BigInt SipHash 9.
+ * 128 bits must meet before a new event is taken for a known one. Measured on events of 312 bytes: 0.25 us for both
+ * hashes; HalfSipHash for both took 0.52.
  */
 
 /** Result of the last hash: reading two fields is cheaper than returning an object a million times a second. */

@@ -1,7 +1,7 @@
 /**
  * An immutable file of sorted identities and what is kept of it in memory: a Bloom filter and the first hash of every
  * 256 rows. Layout, little-endian: rows (20 bytes each), sparse hashes, filter, a footer of 64 bytes with checksums.
- * 20.1 bytes an id on disk, plus 2; 2.02 bytes an id in memory.
+ * 22.02 bytes an id on disk, 2.02 in memory.
  */
 import { closeSync, fstatSync, fsyncSync, openSync, read, readSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
