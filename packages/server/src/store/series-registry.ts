@@ -2,7 +2,7 @@
  * The series registry in memory: every series the control store knows, by id and by key. Ingest registers what is new
  * before the first fact that names it is written; the job registers the series of event meters.
  */
-import { type Series, type SeriesKey, seriesKeyText } from '../domain/series.ts';
+import { groupOf, type Series, type SeriesKey, seriesKeyText } from '../domain/series.ts';
 import type { ControlStore, NewSeries } from './control-store.ts';
 
 /** A counter epoch of one measured object, whoever reports it: what two collectors of one counter have in common. */
@@ -14,6 +14,8 @@ export class SeriesRegistry {
   private readonly ids = new Map<number, Series>();
   private readonly keys = new Map<string, Series>();
   private readonly byResource = new Map<string, Series[]>();
+  /** How many there are, by group and meter. */
+  private readonly counts = new Map<string, number>();
   private readonly epochsSeen = new Set<string>();
   private readonly epochOwner = new Map<string, number>();
 
@@ -39,6 +41,9 @@ export class SeriesRegistry {
   /** The one way to look up by a prepared key text (seriesKeyText), for hot paths that cache it. */
   findText(text: string): Series | undefined {
     return this.keys.get(text);
+  }
+  countOf(group: number, meter: string): number {
+    return this.counts.get(`${group}:${meter}`) ?? 0;
   }
   all(): IterableIterator<Series> {
     return this.ids.values();
@@ -93,6 +98,8 @@ export class SeriesRegistry {
     if (this.ids.has(series.id)) return;
     this.ids.set(series.id, series);
     this.keys.set(seriesKeyText(series), series);
+    const kind = `${groupOf(series.id)}:${series.meter}`;
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     const place = `${series.tenant}\n${series.resource}`;
     const list = this.byResource.get(place);
     if (list === undefined) this.byResource.set(place, [series]);

@@ -71,6 +71,13 @@ export interface Span {
   to: Instant;
 }
 
+export interface EpochExtent {
+  epoch: number;
+  /** Starts of the windows of its first and its last reading. */
+  first: Instant;
+  last: Instant;
+}
+
 export interface Touched {
   series: number;
   /** First and one-past-last instant whose windows the new facts may have changed. */
@@ -174,6 +181,8 @@ export interface UsageStore {
    */
   readingBefore(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
   readingAfter(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
+  /** Where the epochs of each series begin and end on the UTC days of [from, to], whatever their receipts. */
+  epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>>;
   /** Last reading of every series by time: loaded once at start, to stamp `late`, `clockBack` and `fast`. */
   lastReadings(): Promise<Map<number, { t: Instant; value: bigint; epoch: number; receipt: Receipt }>>;
   /** Finds a reading or event by receipt (explain, void). */
@@ -184,8 +193,11 @@ export interface UsageStore {
 
   /** Windows of [span.from, closedTo) that readings with after < receipt <= frontier may have changed, silent tails included. */
   touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]>;
-  /** Closes the span's windows for all normal series in SQL, writes their records at version `frontier`, reports the others. */
-  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose>;
+  /**
+   * Closes the span's windows for all normal series in SQL, writes their records at version `frontier`, reports the others.
+   * `counters`: how many counters are registered in the span; when that many had readings, none is looked for that had not.
+   */
+  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[], counters?: number): Promise<FastClose>;
   /** As closeCounters for the given series, without writing: the still open windows of a query. */
   computeCounters(
     span: Span,

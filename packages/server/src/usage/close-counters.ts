@@ -1,6 +1,7 @@
 /** Closing and rewriting counter windows: SQL for the normal series, the pure path for the odd ones. */
 import type { Book } from '../domain/book.ts';
 import type { Receipt } from '../domain/fact.ts';
+import { isCounter } from '../domain/meter.ts';
 import { type CounterRecord, State } from '../domain/record.ts';
 import { groupRange } from '../domain/series.ts';
 import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
@@ -57,7 +58,9 @@ async function closeFast(
   const { first, last } = groupRange(group);
   const forced = deps.exceptions.inSpan(from, to).filter((id) => id >= first && id <= last);
   const span = { firstSeries: first, lastSeries: last, from, to };
-  const fast = await deps.usage.closeCounters(span, deps.frontier, forced);
+  let counters = 0;
+  for (const meter of deps.book.meters()) if (isCounter(meter)) counters += deps.registry.countOf(group, meter.key);
+  const fast = await deps.usage.closeCounters(span, deps.frontier, forced, counters);
   return { written: fast.written, odd: fast.odd.map((series) => ({ series, from, to })) };
 }
 

@@ -9,15 +9,11 @@ import { type Receipt, type SeriesReading, Stamp } from '../domain/fact.ts';
 import type { CounterRecord } from '../domain/record.ts';
 import type { Series } from '../domain/series.ts';
 import { type Instant, type Interval, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import type { EpochExtent, UsageStore } from '../store/usage-store.ts';
 
 /** Windows of context on either side, tried in this order before asking the store where the next reading lies. */
 const CONTEXT_WINDOWS = [2, 8, 192] as const;
-/**
- * With two epochs in sight a chain's first reading decides where its segment begins. Epochs of one series overlap only
- * while an object moves, so two days of context tell a start from a continuation; all history would cost a month of
- * readings for every interface of a host that rebooted.
- */
+/** How far epochs that overlap are followed: they do only while an object moves. */
 const EPOCH_CONTEXT_MS = 192 * WINDOW_MS;
 const SERIES_A_CALL = 2_000;
 const COARSE_MS = 8 * WINDOW_MS;
@@ -52,6 +48,10 @@ export async function followSeries(deps: CounterDeps, work: readonly CounterWork
     const pending = part.map((item) => new Context(deps, item));
     for (let open: Context[] = pending; open.length > 0; open = open.filter((c) => !c.complete)) {
       await fetchContexts(deps, open);
+      await askEpochs(
+        deps,
+        open.filter((c) => c.needsEpochs),
+      );
       await askBeyond(deps, open);
     }
     for (const context of pending) out.push(context.finish());
@@ -109,11 +109,14 @@ class Context {
   readings: readonly SeriesReading[] = [];
   needsBefore = false;
   needsAfter = false;
+  /** Two epochs in sight, and not known whether they overlap beyond it. */
+  needsEpochs = false;
   private readonly deps: CounterDeps;
   private level = 0;
+  private read: Interval | null = null;
   private course: Course | null = null;
   private anchors: Interval;
-  private widenedForEpochs = false;
+  private knowsEpochs = false;
 
   constructor(deps: CounterDeps, work: CounterWork) {
     this.deps = deps;
@@ -124,20 +127,59 @@ class Context {
     this.anchors = { from: this.from, to: this.to };
   }
 
-  take(readings: readonly SeriesReading[]): void {
+  /** Intervals of the sight that are not read yet. */
+  unread(): Interval[] {
+    const { from, to, read } = this;
+    if (read === null) return [{ from, to }];
+    return [
+      { from, to: read.from },
+      { from: read.to, to },
+    ].filter((i) => i.from < i.to);
+  }
+
+  /** What lies in the intervals that were unread, in receipt order. */
+  take(found: readonly SeriesReading[]): void {
     const { series } = this.work;
+    this.read = { from: this.from, to: this.to };
     const decisions = this.deps.book.decisionsFor(series);
     // Voided by name of its event alone; what is voided in its series the pure function knows itself.
     const isOut = (r: SeriesReading): boolean =>
       this.deps.book.isVoided(r.receipt) && decisions.voided?.has(r.receipt) !== true;
-    this.readings = readings.filter((r) => !isOut(r));
+    const wider = found.filter((r) => !isOut(r));
+    this.readings = [...this.readings, ...wider].sort((a, b) => a.receipt - b.receipt);
     this.course = followCounter(this.readings, series, decisions);
-    if (!this.widenedForEpochs && epochsOf(this.readings) > 1) {
-      this.widenedForEpochs = true;
-      this.widen(EPOCH_CONTEXT_MS);
-      return;
+    this.needsEpochs = !this.knowsEpochs && epochsOf(this.readings).size > 1;
+    if (!this.needsEpochs) this.look();
+  }
+
+  /**
+   * With two epochs in sight a chain's first reading decides where its segment begins, so where both go on the sight has
+   * to reach to the beginning of the later one, and to the end of the earlier one. False: it does already.
+   */
+  takeEpochs(extents: readonly EpochExtent[]): boolean {
+    this.knowsEpochs = true;
+    this.needsEpochs = false;
+    const inSight = epochsOf(this.readings);
+    const own = extents.filter((e) => inSight.has(e.epoch));
+    const begins = own.map((e) => e.first).sort((a, b) => a - b);
+    const ends = own.map((e) => e.last).sort((a, b) => b - a);
+    const from = Math.max(begins[1] ?? this.from, this.from - EPOCH_CONTEXT_MS);
+    const to = Math.min((ends[1] ?? this.to) + WINDOW_MS, this.to + EPOCH_CONTEXT_MS);
+    if (from >= this.from && to <= this.to) {
+      this.look();
+      return false;
     }
-    const { from, to } = this.anchorsIn(this.course, decisions);
+    this.from = Math.max(0, Math.min(this.from, floorTo(from - WINDOW_MS, COARSE_MS)));
+    this.to = Math.max(this.to, floorTo(to, COARSE_MS) + COARSE_MS);
+    return true;
+  }
+
+  /** Whether the readings in sight decide. */
+  private look(): void {
+    const { course } = this;
+    if (course === null) throw new Error('a context was judged before it was read');
+    const decisions = this.deps.book.decisionsFor(this.work.series);
+    const { from, to } = this.anchorsIn(course, decisions);
     this.anchors = { from: from ?? this.from, to: to ?? this.to };
     this.needsBefore = from === null && this.from > 0;
     this.needsAfter = to === null;
@@ -190,33 +232,35 @@ class Context {
     if (this.course === null) throw new Error('a context was finished before it was read');
     return { ...this.work, course: this.course, readings: this.readings, anchors: this.anchors };
   }
-
-  private widen(ms: number): void {
-    this.from = Math.max(0, this.from - ms);
-    this.to += ms;
-    this.needsBefore = false;
-    this.needsAfter = false;
-  }
 }
 
-function epochsOf(readings: readonly SeriesReading[]): number {
-  const epochs = new Set<number>();
-  for (const r of readings) epochs.add(r.epoch);
-  return epochs.size;
+const epochsOf = (readings: readonly SeriesReading[]): ReadonlySet<number> => new Set(readings.map((r) => r.epoch));
+
+async function askEpochs(deps: CounterDeps, contexts: readonly Context[]): Promise<void> {
+  if (contexts.length === 0) return;
+  const extents = await deps.usage.epochExtents(
+    contexts.map((c) => c.work.series.id),
+    Math.max(0, Math.min(...contexts.map((c) => c.from)) - EPOCH_CONTEXT_MS),
+    Math.max(...contexts.map((c) => c.to)) + EPOCH_CONTEXT_MS,
+  );
+  const wider = contexts.filter((c) => c.takeEpochs(extents.get(c.work.series.id) ?? []));
+  if (wider.length > 0) await fetchContexts(deps, wider);
 }
 
-/** Reads the open contexts, those with equal edges in one statement. */
+/** Reads what the open contexts have not read yet, equal intervals in one statement. */
 async function fetchContexts(deps: CounterDeps, open: readonly Context[]): Promise<void> {
-  for (const [edges, group] of groupBy(open, (c) => `${c.from}:${c.to}`)) {
+  const found = new Map<Context, SeriesReading[]>(open.map((context) => [context, []]));
+  const wanted = open.flatMap((context) => context.unread().map((interval) => ({ context, interval })));
+  for (const [edges, group] of groupBy(wanted, ({ interval }) => `${interval.from}:${interval.to}`)) {
     const [from = 0, to = 0] = edges.split(':').map(Number);
-    const readings = await deps.usage.readings(
-      group.map((c) => c.work.series.id),
-      from,
-      to,
-      deps.frontier,
-    );
-    for (const context of group) context.take(readings.get(context.work.series.id) ?? []);
+    const ids = group.map((g) => g.context.work.series.id);
+    const readings = await deps.usage.readings(ids, from, to, deps.frontier);
+    for (const { context } of group) {
+      const list = readings.get(context.work.series.id);
+      if (list !== undefined) found.get(context)?.push(...list);
+    }
   }
+  for (const [context, readings] of found) context.take(readings);
 }
 
 async function askBeyond(deps: CounterDeps, contexts: readonly Context[]): Promise<void> {

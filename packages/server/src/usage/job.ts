@@ -57,7 +57,7 @@ export const jobDefaults: JobSettings = {
   intervalMs: 300_000,
   deadlineMs: 900_000,
   leaseMs: 30_000,
-  chunkWindows: 16,
+  chunkWindows: 24,
 };
 
 export interface JobStatus {

@@ -112,9 +112,9 @@ async function ask(store: UsageStore, seed: number): Promise<void> {
   }
 }
 
-for (const seed of seeds(long ? 20 : 5)) test(`model, answers, seed ${seed}`, () => ask(new UsageModel(), seed));
+for (const seed of seeds(long ? 20 : 4)) test(`model, answers, seed ${seed}`, () => ask(new UsageModel(), seed));
 
-for (const seed of seeds(long ? 5 : 2))
+for (const seed of seeds(long ? 5 : 1))
   test(`chDB, answers, seed ${seed}`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-answers-'));
     const store = await openChdb({ directory: join(folder, 'store') });
@@ -157,5 +157,5 @@ async function askEvents(store: UsageStore, seed: number): Promise<void> {
   }
 }
 
-for (const seed of seeds(long ? 20 : 5))
+for (const seed of seeds(long ? 20 : 4))
   test(`model, answers of events, seed ${seed}`, () => askEvents(new UsageModel(), seed));

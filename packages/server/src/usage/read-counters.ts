@@ -36,6 +36,18 @@ export async function counterAmounts(
 ): Promise<Amounts> {
   const out: Amounts = new Map();
   const plans = holdings.map((holding) => ({ holding, pieces: cutIntervals(edges, holding.from, holding.to) }));
+  // Independent of each other: the store's two reading lanes serve them side by side.
+  await Promise.all([addWhole(deps, plans, out), addCuts(deps, plans, out), addTails(deps, holdings, edges, out)]);
+  return out;
+}
+
+interface Plan {
+  holding: Holding;
+  pieces: Pieces;
+}
+
+/** Whole windows: closed ones, then open ones. */
+async function addWhole(deps: ReadDeps, plans: readonly Plan[], out: Amounts): Promise<void> {
   for (const [, group] of groupBy(
     plans,
     ({ holding, pieces }) => `${groupOf(holding.series.id)}:${pieces.gridEdges.join()}`,
@@ -46,9 +58,6 @@ export async function counterAmounts(
     await addClosed(deps, list, first.pieces, out);
     await addOpen(deps, list, first.pieces, out);
   }
-  await addCuts(deps, plans, out);
-  await addTails(deps, holdings, edges, out);
-  return out;
 }
 
 async function addClosed(deps: ReadDeps, holdings: readonly Holding[], pieces: Pieces, out: Amounts): Promise<void> {
@@ -126,11 +135,7 @@ const isCorrected = (d: Decisions): boolean =>
   d.released.size + d.dropped.size + (d.voided?.size ?? 0) + (d.discarded?.length ?? 0) > 0 ||
   d.quarantinedFrom !== null;
 
-async function addCuts(
-  deps: ReadDeps,
-  plans: readonly { holding: Holding; pieces: Pieces }[],
-  out: Amounts,
-): Promise<void> {
+async function addCuts(deps: ReadDeps, plans: readonly Plan[], out: Amounts): Promise<void> {
   const cut = plans.filter((p) => p.pieces.cuts.length > 0);
   // Neighbouring cuts of one holding (minute windows) share one reading of the facts.
   const work = cut.map(({ holding, pieces }) => ({

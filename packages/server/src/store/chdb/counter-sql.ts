@@ -9,8 +9,7 @@
  * later than itself, and whatever came before the last one lies before it. So whichever reading a late one was judged
  * against is one of these, and between these it fits. (On a series with a line speed it is stamped `fast` too.)
  *
- * Tried first: `lagInFrame` over all rows. It sorts them all; readings mostly come out of FINAL sorted, so that only the
- * arrays that are not have to be.
+ * Tried first: `lagInFrame` over all rows. It sorts them all at once, which takes longer than 100,000 short arrays do.
  */
 import { type Receipt, Stamp } from '../../domain/fact.ts';
 import { Flag } from '../../domain/record.ts';
@@ -24,36 +23,50 @@ const LATE = num(Stamp.late);
 const kept = `epoch * 256 + bitAnd(stamps, ${num(255 - Stamp.late)})`;
 
 /**
- * Columns: series, ok and, where ok, for every grid edge crossed: `edges` (ms), `counts` C(edge), `places` (index of the
- * first reading at or after it), `spreads` (the edge lay between two readings that differ).
+ * Columns: series, ok and, for every grid edge crossed: `edges` (ms), `counts` C(edge), `places` (index of the first
+ * reading at or after it), `spreads` (the edge lay between two readings that differ). Where not ok they mean nothing.
+ *
+ * `dt` and `dv` are what a reading lies after and above the one before it, 0 for the first; modulo 2^64, which is exact
+ * where values do not fall.
+ *
+ * As stored: readings that came twice and are not merged yet are ties, so their series are not ok; merging all costs a
+ * third more.
+ *
+ * Profile, 5.4 M readings of 100,000 series on two threads: grouping them 0.33 s, sorting +0.05, the rest +0.06. Lambdas
+ * of several arguments over copies of the arrays (the reading before beside each reading) cost 0.7 more.
  */
-export function normalSeries(span: Pick<Span, 'from' | 'to'>, frontier: Receipt, which: string): string {
+export function normalSeries(
+  span: Pick<Span, 'from' | 'to'>,
+  frontier: Receipt,
+  which: string,
+  merged: 'merged' | 'as stored' = 'as stored',
+): string {
   const from = num(span.from);
   const to = num(span.to);
   return `
-SELECT series, ok,
-  arrayMap(n -> n - n % ${W}, if(ok, edge_n, [])) AS edges,
-  arrayMap((p, n, pv, nv, b) ->
-    pv + intDiv(toUInt64(nv - pv), toUInt64(n - p)) * toUInt64(b - p)
-       + intDiv((toUInt64(nv - pv) % toUInt64(n - p)) * toUInt64(b - p), toUInt64(n - p)),
-    if(ok, edge_p, []), if(ok, edge_n, []), if(ok, edge_pv, []), if(ok, edge_nv, []), edges) AS counts,
-  if(ok, edge_i, []) AS places,
-  arrayMap((n, pv, nv) -> toUInt8(nv > pv AND n % ${W} != 0), if(ok, edge_n, []), if(ok, edge_pv, []), if(ok, edge_nv, [])) AS spreads
+SELECT series, ok, arrayMap(n -> n - n % ${W}, n) AS edges,
+  arrayMap((n, d, v, r) ->
+    toUInt64(v - r) + intDiv(toUInt64(r), toUInt64(d)) * toUInt64(d - n % ${W})
+      + intDiv((toUInt64(r) % toUInt64(d)) * toUInt64(d - n % ${W}), toUInt64(d)),
+    n, d, v, r) AS counts,
+  places,
+  arrayMap((n, r) -> toUInt8(r != 0 AND n % ${W} != 0), n, r) AS spreads
 FROM (
-  SELECT series, ok, arrayMap((p, n) -> toUInt8(n - n % ${W} > p), p, n) AS crossing,
-    arrayFilter((x, c) -> c, n, crossing) AS edge_n, arrayFilter((x, c) -> c, p, crossing) AS edge_p,
-    arrayFilter((x, c) -> c, nv, crossing) AS edge_nv, arrayFilter((x, c) -> c, pv, crossing) AS edge_pv,
-    arrayFilter((x, c) -> c, arrayEnumerate(n), crossing) AS edge_i
+  SELECT series, ok, arrayMap((t, d) -> toUInt8(t % ${W} < d), ts, dt) AS crossing,
+    arrayFilter((x, c) -> c, ts, crossing) AS n, arrayFilter((x, c) -> c, dt, crossing) AS d,
+    arrayFilter((x, c) -> c, vs, crossing) AS v, arrayFilter((x, c) -> c, dv, crossing) AS r,
+    arrayFilter((x, c) -> c, arrayEnumerate(ts), crossing) AS places
   FROM (
-    SELECT series, arrayPopBack(ts) AS p, arrayPopFront(ts) AS n, arrayPopBack(vs) AS pv, arrayPopFront(vs) AS nv,
-      toUInt8(least = most AND least % 256 = 0 AND moments[1] % 2 = 0 AND moments[-1] % 2 = 0 AND ts[1] < ${from} AND ts[-1] >= ${to}
-        AND NOT arrayExists((p, n, pv, nv) -> n <= p OR n - p > ${W} OR nv < pv, p, n, pv, nv)) AS ok
+    SELECT series, ts, vs, arrayDifference(ts) AS dt, arrayDifference(vs) AS dv,
+      toUInt8(least = most AND least % 256 = 0 AND ts[1] != first_late AND ts[-1] != last_late
+        AND ts[1] < ${from} AND ts[-1] >= ${to} AND arrayMin(arrayPopFront(dt)) > 0 AND arrayMax(dt) <= ${W}
+        AND arraySort(vs) = vs) AS ok
     FROM (
-      SELECT series, min(${kept}) AS least, max(${kept}) AS most, groupArray(t * 2 + bitAnd(stamps, ${LATE})) AS raw, groupArray(value) AS raw_v,
-        NOT arrayExists((a, b) -> b <= a, arrayPopBack(raw), arrayPopFront(raw)) AS sorted,
-        if(sorted, raw, arraySort(raw)) AS moments, if(sorted, raw_v, arraySort((v, m) -> m, raw_v, raw)) AS vs,
-        arrayMap(m -> intDiv(m, 2), moments) AS ts
-      FROM reading FINAL
+      SELECT series, min(${kept}) AS least, max(${kept}) AS most,
+        minIf(t, bitAnd(stamps, ${LATE})) AS first_late, maxIf(t, bitAnd(stamps, ${LATE})) AS last_late,
+        groupArray(t) AS raw_t, groupArray(value) AS raw_v,
+        arraySort(raw_t) AS ts, arraySort((v, t) -> t, raw_v, raw_t) AS vs
+      FROM reading${merged === 'merged' ? ' FINAL' : ''}
       WHERE ${contextOf(span)} AND receipt <= ${num(frontier)} AND ${which}
       GROUP BY series
     )
@@ -65,7 +78,10 @@ FROM (
 export const contextOf = (span: { from: Instant; to: Instant }): string =>
   `bucket >= ${dateTime(span.from - WINDOW_MS)} AND bucket < ${dateTime(span.to + WINDOW_MS)}`;
 
-/** Records of the normal series in `staged`, which holds the rows of `normalSeries`. */
+/**
+ * Records of the normal series in `staged`, which holds the rows of `normalSeries`; written as one part, since merging
+ * many smaller ones took more from the next span's closing than a second thread gave.
+ */
 export const recordsOfStaged = (staged: string, span: Span, frontier: Receipt): string => `
 INSERT INTO record (series, w, part, seen, used, n, flags, state, void, s)
 SELECT series, toDateTime(intDiv(piece.1, 1000), 'UTC'), 0, ${W}, toUInt64(piece.2), piece.3, piece.4 * ${num(Flag.spread)}, 0, 0, ${num(frontier)}
@@ -73,4 +89,5 @@ FROM ${staged}
 ARRAY JOIN arrayZip(arrayPopBack(edges), arrayPopFront(arrayDifference(counts)), arrayPopFront(arrayDifference(places)),
   arrayMap((a, b) -> a OR b, arrayPopBack(spreads), arrayPopFront(spreads))) AS piece
 WHERE ok AND piece.1 >= ${num(span.from)} AND piece.1 < ${num(span.to)}
-SETTINGS max_insert_threads = 2`;
+SETTINGS max_insert_threads = 1, optimize_on_insert = 0, min_insert_block_size_rows = 8000000,
+  min_insert_block_size_bytes = 2000000000`;

@@ -8,13 +8,9 @@ import { normalSeries, recordsOfStaged } from './counter-sql.ts';
 import type { HeldLane, Lane } from './lane.ts';
 import { dateTime, num, seriesIn, setOf } from './sql.ts';
 
-/**
- * Windows a call of closeCounters should cover: 4 hours. Longer spans hold more memory (100,000 series at 5 minutes take
- * 0.7 GB), shorter ones read the two windows of context too often.
- */
-export const CLOSE_SPAN_WINDOWS = 16;
-
 const STAGING = 'closing';
+/** Odd series of one span from which on merging all readings may be cheaper than following so many. */
+const MANY_ODD = 2_000;
 
 /** What the job's lane needs before its first close: a table that lives and dies with its session. */
 export const stagingTable = `CREATE TEMPORARY TABLE IF NOT EXISTS ${STAGING} (
@@ -26,25 +22,33 @@ export async function closeCounters(
   span: Span,
   frontier: Receipt,
   forceOdd: readonly number[],
+  registered: number,
 ): Promise<FastClose> {
   if (span.from % WINDOW_MS !== 0 || span.to % WINDOW_MS !== 0 || span.from >= span.to) {
     throw new StoreError('store.misuse', 'A span to close must be one or more whole windows.');
   }
   const forced = [...new Set(forceOdd)].filter((id) => id >= span.firstSeries && id <= span.lastSeries);
-  const closed = await closeWithin(lane, span, frontier, forced);
+  const closed = await closeWithin(lane, span, frontier, { forced, registered });
   const odd = new Set([...forced, ...closed.odd]);
   return { odd: [...odd].sort((a, b) => a - b), written: closed.written };
 }
 
+interface Known {
+  /** Series of the span that are left to the pure path. */
+  forced: readonly number[];
+  /** How many counters the whole span has. */
+  registered: number;
+}
+
 /** Halves the span when the engine refuses it for its memory limit: ten times the series take ten times the statements. */
-async function closeWithin(lane: Lane, span: Span, frontier: Receipt, forced: readonly number[]): Promise<FastClose> {
+async function closeWithin(lane: Lane, span: Span, frontier: Receipt, known: Known): Promise<FastClose> {
   try {
-    return await lane.exclusive((held) => closeSpan(held, span, frontier, forced));
+    return await lane.exclusive((held) => closeSpan(held, span, frontier, known));
   } catch (error) {
     const halves = error instanceof StoreError && error.code === 'store.limit_memory' ? halve(span) : null;
     if (halves === null) throw error;
-    const first = await closeWithin(lane, halves[0], frontier, forced);
-    const second = await closeWithin(lane, halves[1], frontier, forced);
+    const first = await closeWithin(lane, halves[0], frontier, known);
+    const second = await closeWithin(lane, halves[1], frontier, known);
     return { odd: [...first.odd, ...second.odd], written: first.written + second.written };
   }
 }
@@ -68,20 +72,29 @@ function halve(span: Span): [Span, Span] | null {
 
 const inRange = (span: Span): string => `series BETWEEN ${num(span.firstSeries)} AND ${num(span.lastSeries)}`;
 
-async function closeSpan(held: HeldLane, span: Span, frontier: Receipt, forced: readonly number[]): Promise<FastClose> {
+async function closeSpan(held: HeldLane, span: Span, frontier: Receipt, known: Known): Promise<FastClose> {
+  const { forced, registered } = known;
   const which = forced.length === 0 ? inRange(span) : `${inRange(span)} AND series NOT IN ${setOf(forced, 'UInt32')}`;
   try {
-    await held.execute(`INSERT INTO ${STAGING} ${normalSeries(span, frontier, which)}`);
-    const odd: number[] = [];
-    const rows = await held.rows(`SELECT series FROM ${STAGING} WHERE ok = 0`);
-    while (rows.more) odd.push(rows.u32());
+    let odd = await stage(held, normalSeries(span, frontier, which));
+    if (odd.length > MANY_ODD) {
+      // A storm of repetitions, perhaps, that the engine has not merged yet.
+      await held.execute(`TRUNCATE TABLE ${STAGING}`);
+      odd = await stage(held, normalSeries(span, frontier, which, 'merged'));
+    }
     const normal = (await held.rows(`SELECT count() FROM ${STAGING} WHERE ok`)).u64();
     if (normal > 0) await held.execute(recordsOfStaged(STAGING, span, frontier));
-    odd.push(...(await silentSeries(held, span)));
+    if (normal + odd.length + forced.length < registered) odd.push(...(await silentSeries(held, span)));
     return { odd, written: (normal * (span.to - span.from)) / WINDOW_MS };
   } finally {
     await held.execute(`TRUNCATE TABLE ${STAGING}`);
   }
+}
+
+/** Fills the staging table; returns the series that are not normal. */
+async function stage(held: HeldLane, select: string): Promise<number[]> {
+  await held.execute(`INSERT INTO ${STAGING} ${select}`);
+  return list(held, `SELECT series FROM ${STAGING} WHERE ok = 0`);
 }
 
 /**

@@ -1,12 +1,14 @@
 /** Reading readings back. */
 import { type Receipt, type SeriesReading, Stamp } from '../../domain/fact.ts';
 import type { Instant } from '../../domain/window.ts';
+import type { EpochExtent } from '../usage-store.ts';
 import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
 import { bucketIn, dateTime, num, seriesIn, threadsFor, within } from './sql.ts';
 
 const COLUMNS = 'series, t, value, epoch, start, receipt, skew, stamps';
 const DAY_MS = 86_400_000;
+const NEAR_MS = [1_800_000, 10_800_000] as const;
 
 /** Reads the columns COLUMNS, in that order. */
 export function readingOf(rows: RowReader): SeriesReading {
@@ -73,21 +75,26 @@ export async function nearest(
 ): Promise<Map<number, Instant>> {
   const out = new Map<number, Instant>();
   if (series.length === 0) return out;
-  // The rest of t's own day is read; further out the projections tell the bucket, and that is read.
+  // Most series are polled every few minutes: half an hour is read (a day of 11,600 series took 20 ms), then some hours,
+  // then the rest of t's own day; further out the projections tell the bucket, and that is read.
   const day = t - (t % DAY_MS);
-  const near = side === 'before' ? within(day, t) : within(t, day + DAY_MS);
+  const spans = NEAR_MS.map((near) => (side === 'before' ? within(t - near, t) : within(t, t + near)));
+  spans.push(side === 'before' ? within(day, t) : within(t, day + DAY_MS));
   const visible = `receipt <= ${num(frontier)}`;
   const extreme = side === 'before' ? 'max' : 'min';
   const take = (rows: RowReader): void => {
     while (rows.more) out.set(rows.u32(), rows.u64());
   };
-  take(
-    await lane.rows(
-      `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(series)} AND ${near} AND ${visible} GROUP BY series${threadsFor(series)}`,
-    ),
-  );
-  let open = series.filter((id) => !out.has(id));
-  if (open.length === 0) return out;
+  let open = series;
+  for (const span of spans) {
+    take(
+      await lane.rows(
+        `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${span} AND ${visible} GROUP BY series${threadsFor(open)}`,
+      ),
+    );
+    open = series.filter((id) => !out.has(id));
+    if (open.length === 0) return out;
+  }
   const beyond =
     side === 'before' ? `toDate(bucket) < toDate(${dateTime(day)})` : `toDate(bucket) > toDate(${dateTime(day)})`;
   const buckets = await lane.rows(
@@ -116,6 +123,30 @@ export async function nearest(
       `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${far} AND ${visible} GROUP BY series`,
     ),
   );
+  return out;
+}
+
+/** Answered from the projection of each part. */
+export async function epochExtents(
+  lane: Lane,
+  series: readonly number[],
+  from: Instant,
+  to: Instant,
+): Promise<Map<number, EpochExtent[]>> {
+  const out = new Map<number, EpochExtent[]>();
+  if (series.length === 0) return out;
+  const rows = await lane.rows(
+    `SELECT series, epoch, toUnixTimestamp(min(bucket)), toUnixTimestamp(max(bucket)) FROM reading
+     WHERE ${seriesIn(series)} AND toDate(bucket) >= toDate(${dateTime(from)}) AND toDate(bucket) <= toDate(${dateTime(to)})
+     GROUP BY series, epoch`,
+  );
+  while (rows.more) {
+    const id = rows.u32();
+    const extent = { epoch: rows.u64(), first: rows.u32() * 1000, last: rows.u32() * 1000 };
+    const list = out.get(id);
+    if (list === undefined) out.set(id, [extent]);
+    else list.push(extent);
+  }
   return out;
 }
 

@@ -97,6 +97,7 @@ async function commit(lane: Lane, batch: Batch): Promise<void> {
   }
 }
 
+/** Without FINAL: it would merge whatever lies between the series asked for. */
 export async function counterRecords(
   lane: Lane,
   series: readonly number[],
@@ -105,8 +106,9 @@ export async function counterRecords(
 ): Promise<(CounterRecord & { frontier: Receipt })[]> {
   if (series.length === 0) return [];
   const rows = await lane.rows(
-    `SELECT series, toUnixTimestamp(w), part, seen, used, n, flags, state, void, s FROM record FINAL
-     WHERE ${seriesIn(series)} AND ${windowsWithin(from, to)} ORDER BY series, w, part${threadsFor(series)}`,
+    `SELECT series, toUnixTimestamp(w), part, seen, used, n, flags, state, void, s FROM record
+     WHERE ${seriesIn(series)} AND ${windowsWithin(from, to)}
+     ORDER BY series, w, part, s DESC LIMIT 1 BY series, w, part${threadsFor(series)}`,
   );
   const out: (CounterRecord & { frontier: Receipt })[] = [];
   while (rows.more) {

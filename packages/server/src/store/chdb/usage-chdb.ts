@@ -9,6 +9,7 @@ import type { Instant } from '../../domain/window.ts';
 import { codeOf, StoreError } from '../errors.ts';
 import type {
   CounterSum,
+  EpochExtent,
   EventQuery,
   FactWriter,
   FastClose,
@@ -139,6 +140,10 @@ export class UsageChdb implements UsageStore {
     return readings.nearest(this.reader, 'after', series, t, frontier);
   }
 
+  epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>> {
+    return readings.epochExtents(this.reader, series, from, to);
+  }
+
   lastReadings(): Promise<Map<number, readings.LastReading>> {
     return readings.lastReadings(this.lanes.job);
   }
@@ -158,8 +163,13 @@ export class UsageChdb implements UsageStore {
     return counters.touchedCounters(this.lanes.job, span, after, frontier);
   }
 
-  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose> {
-    return counters.closeCounters(this.lanes.job, span, frontier, forceOdd);
+  closeCounters(
+    span: Span,
+    frontier: Receipt,
+    forceOdd: readonly number[],
+    registered = Number.POSITIVE_INFINITY,
+  ): Promise<FastClose> {
+    return counters.closeCounters(this.lanes.job, span, frontier, forceOdd, registered);
   }
 
   computeCounters(

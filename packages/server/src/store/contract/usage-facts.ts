@@ -270,6 +270,36 @@ export const usageFactCases: UsageCases = {
     }
   },
 
+  'epochs are found with the windows of their first and last readings, day by day': async ({ store, again }) => {
+    const day = 86_400_000;
+    const at = (series: number, receipt: number, t: number, epoch: number) => readingAt(series, receipt, { t, epoch });
+    await write(store, {
+      readings: [
+        at(1, 10, DAY - 3 * day, 7),
+        at(1, 11, DAY + W + 5, 7),
+        at(1, 99, DAY + 3 * W, 7),
+        at(1, 12, DAY + 2 * W + 1, 8),
+        at(1, 13, DAY + day, 8),
+        at(2, 14, DAY, 9),
+      ],
+    });
+    for (const reopened of [false, true]) {
+      const s = reopened ? await again() : store;
+      const found = async (from: number, to: number) =>
+        new Map(
+          [...(await s.epochExtents([1, 3], from, to))].map(([id, l]) => [id, l.sort((a, b) => a.epoch - b.epoch)]),
+        );
+      const first = { epoch: 7, first: DAY + W, last: DAY + 3 * W };
+      const today = [first, { epoch: 8, first: DAY + 2 * W, last: DAY + 2 * W }];
+      assert.deepEqual(await found(DAY + 9, DAY + 10), new Map([[1, today]]));
+      const all = [
+        { ...first, first: DAY - 3 * day },
+        { epoch: 8, first: DAY + 2 * W, last: DAY + day },
+      ];
+      assert.deepEqual(await found(DAY - 3 * day, DAY + day), new Map([[1, all]]));
+    }
+  },
+
   'the last reading of a series is the latest by time that was not too fast': async ({ store }) => {
     await write(store, {
       readings: [

@@ -10,6 +10,7 @@ import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
 import type {
   CounterSum,
+  EpochExtent,
   EventQuery,
   FactWriter,
   FastClose,
@@ -58,6 +59,8 @@ interface Batch {
   readings: SeriesReading[];
   declarations: Declaration[];
 }
+
+const DAY_MS = 86_400_000;
 
 export class UsageModel implements UsageStore {
   readonly engine = 'model';
@@ -146,6 +149,23 @@ export class UsageModel implements UsageStore {
     const out = new Map<number, Instant>();
     for (const id of series) {
       for (const { t } of this.of(id, frontier)) if (passes(t)) out.set(id, pick(out.get(id) ?? t, t));
+    }
+    return out;
+  }
+
+  async epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>> {
+    const [first, end] = [from - (from % DAY_MS), to - (to % DAY_MS) + DAY_MS];
+    const out = new Map<number, EpochExtent[]>();
+    for (const id of series) {
+      const list: EpochExtent[] = [];
+      for (const { t, epoch } of this.of(id, Number.MAX_SAFE_INTEGER)) {
+        if (t < first || t >= end) continue;
+        const at = windowStart(t);
+        const known = list.find((e) => e.epoch === epoch);
+        if (known === undefined) list.push({ epoch, first: at, last: at });
+        else Object.assign(known, { first: Math.min(known.first, at), last: Math.max(known.last, at) });
+      }
+      if (list.length > 0) out.set(id, list);
     }
     return out;
   }

@@ -47,7 +47,9 @@ export const tables: readonly string[] = [
     bucket DateTime('UTC') MATERIALIZED toDateTime(intDiv(t, 900000) * 900, 'UTC') CODEC(Delta, ZSTD(1)),
     vers UInt64 MATERIALIZED 9007199254740991 - receipt CODEC(Delta, ZSTD(1)),
     INDEX receipt_range receipt TYPE minmax GRANULARITY 1,
-    PROJECTION extent (SELECT series, toDate(bucket), min(bucket), max(bucket) GROUP BY series, toDate(bucket))
+    PROJECTION extent (
+      SELECT series, epoch, toDate(bucket), min(bucket), max(bucket) GROUP BY series, epoch, toDate(bucket)
+    )
   ) ENGINE = ReplacingMergeTree(vers)
   PARTITION BY toYYYYMM(bucket)
   PRIMARY KEY (bucket, series)
