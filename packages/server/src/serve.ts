@@ -361,11 +361,19 @@ export const serve = async (config: Config): Promise<number> => {
     logger.fatal({ err: error }, 'cannot start');
     say(`Tollgate cannot start. ${failureText(error, config)}`);
     await closeInTime(closers, logger, config);
-    return 1;
+    return leave(1);
   }
   const clean = await closeInTime(closers, logger, config);
   say(clean ? 'Stopped.\n' : 'Stopped, not everything cleanly: see the log. The next start recovers.\n');
-  return clean ? 0 : 1;
+  return leave(clean ? 0 : 1);
+};
+
+/** A statement that was cut may leave a handle of the engine behind; what says that it stopped must be gone. */
+const LINGER_MS = 2000;
+
+const leave = (code: number): number => {
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+  return code;
 };
 
 /** PostgreSQL ends in a tenth of this once told to. */

@@ -198,3 +198,36 @@ test('ids leave the index when their receipt is older than the window', () =>
     assert.ok(window.ids <= 16_500, `${window.ids} ids are kept`);
     await index.close();
   }));
+
+test('identities that lie close together are read back whole, however many there are', () =>
+  inFolder(async (dir) => {
+    // As the event table gives them: a quarter of an hour at a time, by hash. All these would go to a table's last slots.
+    const rows = Array.from({ length: 20_000 }, (_, i) => ({
+      idHi: 0xffff_0000 + (i % 60_000),
+      idLo: (i * 7919) >>> 0,
+      contentHi: i,
+      contentLo: i,
+      t: NOW,
+      receipt: i + 1,
+      receivedAt: NOW,
+    }));
+    const store = {
+      identities: async function* () {
+        for (let at = 0; at < rows.length; at += 3000) yield rows.slice(at, at + 3000);
+      },
+    };
+    for (const background of ['in-place', 'worker'] as const) {
+      const index = await IdentityIndex.open(
+        settingsOf(join(dir, background), { tableBits: 13, background }),
+        store,
+        NOW,
+        log,
+      );
+      for (const { idHi, idLo, contentHi, contentLo } of rows.filter((_, i) => i % 97 === 0)) {
+        const answers = await index.askSegments(Uint32Array.of(idHi, idLo, contentHi, contentLo), Uint8Array.of(1), 1);
+        assert.equal(answers.verdicts?.[0], Verdict.same);
+      }
+      assert.equal(index.window(NOW).ids, rows.length);
+      await index.close();
+    }
+  }));

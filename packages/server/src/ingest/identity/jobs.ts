@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROW_BYTES, type SegmentInfo, type SegmentMemory, SegmentWriter } from './segment.ts';
-import { IdentityTable, ROW, sortedRows, type TableMemory } from './table.ts';
+import { IdentityTable, ROW, sorted, sortedRows, type TableMemory } from './table.ts';
 
 export interface FlushJob {
   kind: 'flush';
@@ -19,7 +19,15 @@ export interface MergeJob {
   /** Rows received before this quarter of an hour are left out. */
   cutoff: number;
 }
-export type Job = FlushJob | MergeJob;
+/** Rows in any order, of ROW words each. */
+export interface SortJob {
+  kind: 'sort';
+  dir: string;
+  file: string;
+  rows: SharedArrayBuffer;
+  count: number;
+}
+export type Job = FlushJob | MergeJob | SortJob;
 export interface JobResult {
   info: SegmentInfo;
   memory: SegmentMemory;
@@ -32,7 +40,10 @@ const STEP_ROWS = 65_536;
 function flush(job: FlushJob): JobResult {
   const table = new IdentityTable(job.table.bits, job.table);
   table.size = job.size;
-  const rows = sortedRows(table);
+  return write(job, sortedRows(table));
+}
+
+function write(job: Job, rows: Uint32Array): JobResult {
   const writer = new SegmentWriter(join(job.dir, job.file), job.file, rows.length / ROW);
   try {
     for (let at = 0; at < rows.length; at += ROW) writer.add(rows, at);
@@ -135,6 +146,7 @@ function* merge(job: MergeJob): Generator<undefined, JobResult> {
 
 export const runJob = async (job: Job, pause: () => Promise<void>): Promise<JobResult> => {
   if (job.kind === 'flush') return flush(job);
+  if (job.kind === 'sort') return write(job, sorted(new Uint32Array(job.rows, 0, job.count * ROW)));
   const steps = merge(job);
   for (;;) {
     const step = steps.next();

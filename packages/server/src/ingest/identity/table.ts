@@ -7,6 +7,8 @@
  * looks it up compares that with the last committed group; a claim whose group failed is marked dead and stays so.
  */
 
+import type { IdentityRow } from '../../store/usage-store.ts';
+
 /** Words of a slot: idHi, idLo, contentHi, contentLo, group. An empty slot has idHi = idLo = 0. */
 export const SLOT = 5;
 export const DEAD = 0xffff_ffff;
@@ -110,4 +112,54 @@ export function sortedRows(table: IdentityTable): Uint32Array {
     n++;
   }
   return rows.subarray(0, n * ROW);
+}
+
+/** Rows in the order they came. */
+export class RowBuffer {
+  readonly memory: SharedArrayBuffer;
+  count = 0;
+  private readonly words: Uint32Array;
+
+  constructor(most: number) {
+    this.memory = new SharedArrayBuffer(most * ROW * 4);
+    this.words = new Uint32Array(this.memory);
+  }
+
+  /** Returns how many there are now. */
+  add(row: Pick<IdentityRow, 'idHi' | 'idLo' | 'contentHi' | 'contentLo'>, quarter: number): number {
+    this.words.set([row.idHi, row.idLo, row.contentHi, row.contentLo, quarter], this.count * ROW);
+    return ++this.count;
+  }
+
+  moveTo(table: IdentityTable): void {
+    for (let at = 0; at < this.count * ROW; at += ROW) {
+      const [hi = 0, lo = 0, contentHi = 0, contentLo = 0, quarter = 0] = this.words.subarray(at, at + ROW);
+      table.insert(hi, lo, contentHi, contentLo, 0, quarter);
+    }
+  }
+}
+
+const INDEX = 2 ** 21;
+
+/**
+ * The same rows by first, then second hash. The first hash and a row's place fit in one float, and typed arrays of numbers
+ * sort natively: half a million rows in 60 ms. Fewer than 2^21 rows.
+ */
+export function sorted(rows: Uint32Array): Uint32Array {
+  const count = rows.length / ROW;
+  const keys = new Float64Array(count);
+  for (let n = 0; n < count; n++) keys[n] = (rows[n * ROW] as number) * INDEX + n;
+  keys.sort();
+  const out = new Uint32Array(rows.length);
+  for (let n = 0; n < count; n++) {
+    const from = ((keys[n] as number) % INDEX) * ROW;
+    const lo = rows[from + 1] as number;
+    let at = n * ROW;
+    while (at > 0 && out[at - ROW] === rows[from] && (out[at - ROW + 1] as number) > lo) {
+      out.copyWithin(at, at - ROW, at);
+      at -= ROW;
+    }
+    for (let w = 0; w < ROW; w++) out[at + w] = rows[from + w] as number;
+  }
+  return out;
 }
