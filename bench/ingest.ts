@@ -73,7 +73,8 @@ async function startServer(dataDir: string, profile: string | undefined): Promis
   });
   const { seconds } = await timed(async () => {
     for (;;) {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${tail}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the server ended with ${child.exitCode}: ${tail}`);
       const ready = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
       if (ready?.ok) return;
       await sleep(100);

@@ -12,7 +12,6 @@ export class EventColumns implements RawEvents {
   count = 0;
   ranges = new Int32Array(START * Range.width);
   take = new Uint8Array(START);
-  plain = new Uint8Array(START);
   t = new Float64Array(START);
   sourceTime = new Float64Array(START);
   stamps = new Uint8Array(START);
@@ -38,7 +37,6 @@ export class EventColumns implements RawEvents {
     const p = this.count++;
     if (p >= this.take.length) this.grow();
     this.take[p] = 1;
-    this.plain[p] = 1;
     this.stamps[p] = 0;
     const { ranges } = this;
     for (let at = p * Range.width; at < (p + 1) * Range.width; at++) ranges[at] = 0;
@@ -71,7 +69,6 @@ export class EventColumns implements RawEvents {
     };
     this.ranges = wider(new Int32Array(size * Range.width), this.ranges);
     this.take = wider(new Uint8Array(size), this.take);
-    this.plain = wider(new Uint8Array(size), this.plain);
     this.stamps = wider(new Uint8Array(size), this.stamps);
     this.t = wider(new Float64Array(size), this.t);
     this.sourceTime = wider(new Float64Array(size), this.sourceTime);

@@ -94,6 +94,8 @@ interface Parts {
 }
 
 const RETRY_SECONDS = 1;
+/** No group waits longer than this for others to join it. */
+const GATHER_MS = 50;
 const BACKOFF_MS = [50, 200, 1000, 2000];
 
 export class Committer {
@@ -105,6 +107,10 @@ export class Committer {
   private closing = false;
   private idle: (() => void)[] = [];
   private groups = 0;
+  /** The group written last. */
+  private last = { events: 0, ms: 0 };
+  /** Set while the next group gathers. */
+  private enough: { goal: number; reached(): void } | null = null;
   /** Highest number of a request that joined a group. */
   private joined: Receipt = 0;
   private queuedEvents = 0;
@@ -161,6 +167,7 @@ export class Committer {
     this.queuedEvents += facts;
     this.queuedBytes += bytes;
     if (!this.running) this.start();
+    else if (this.enough !== null && group.events >= this.enough.goal) this.enough.reached();
     return group;
   }
 
@@ -186,11 +193,30 @@ export class Committer {
   }
 
   private async run(): Promise<void> {
-    for (let group = this.waiting.shift(); group !== undefined; group = this.waiting.shift()) {
+    while (this.waiting.length > 0) {
+      await this.gather();
+      const group = this.waiting.shift();
+      if (group === undefined) break;
+      this.last = { events: group.events, ms: 0 };
       await this.commit(group);
     }
     this.running = false;
     for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  /**
+   * Waits for half of what the last group had, but no longer than that one took to write. Without it publishers that wait
+   * for their answers fall in step: one group of all of them, then one of whoever came back first, for which all others
+   * wait (measured: 12,570 and 99 events in turn, and half the throughput).
+   */
+  private async gather(): Promise<void> {
+    const goal = this.last.events / 2;
+    const longest = Math.min(this.last.ms, GATHER_MS);
+    if (longest < 1 || this.closing || this.waiting.length > 1 || (this.waiting[0]?.events ?? 0) >= goal) return;
+    const over = new AbortController();
+    this.enough = { goal, reached: () => over.abort() };
+    await this.parts.clock.sleep(longest, over.signal);
+    this.enough = null;
   }
 
   private async commit(group: Group): Promise<void> {
@@ -205,6 +231,7 @@ export class Committer {
     }
     const ms = clock.elapsed() - began;
     this.counts.groups++;
+    this.last.ms = ms;
     this.counts.commitMs += ms;
     this.counts.longestMs = Math.max(this.counts.longestMs, ms);
     this.counts.readings += group.readings.length;
@@ -287,6 +314,7 @@ export class Committer {
   /** Takes no more; resolves when everything taken is answered. */
   async close(): Promise<void> {
     this.closing = true;
+    this.enough?.reached();
     if (this.running) await new Promise<void>((resolve) => this.idle.push(resolve));
   }
 }

@@ -48,7 +48,6 @@ export function attribute(cols: EventColumns, p: number, code: number, i: number
   const after = skipString(b, i);
   let end = after - 1;
   if (notesMet() !== 0) {
-    cols.plain[p] = 0;
     end = cleanText(b, i + 1, end);
     if (end < 0) {
       cols.reject(
@@ -87,7 +86,6 @@ export function dataMember(cols: EventColumns, p: number, i: number, limits: Eve
 /** Data at [start, end), just skipped with fresh notes. */
 export function takeData(cols: EventColumns, p: number, start: number, end: number, limits: EventLimits): void {
   const met = notesMet();
-  if ((met & Note.escape) !== 0) cols.plain[p] = 0;
   if (deepestMet() >= limits.depth) cols.reject(p, 'event.too_deep', 'data');
   if (end - start > limits.dataBytes) cols.reject(p, 'event.too_large', 'data');
   // Readers differ on what these say, so the figure could depend on who reads.

@@ -34,8 +34,6 @@ export interface RawEvents {
   ranges: Int32Array;
   /** 1: write this one. */
   take: Uint8Array;
-  /** 1: neither the attributes nor the data hold a byte below 0x20 or a backslash: nothing to escape in TSV. */
-  plain: Uint8Array;
   t: Float64Array;
   sourceTime: Float64Array;
   stamps: Uint8Array;

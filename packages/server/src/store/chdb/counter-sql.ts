@@ -89,5 +89,5 @@ FROM ${staged}
 ARRAY JOIN arrayZip(arrayPopBack(edges), arrayPopFront(arrayDifference(counts)), arrayPopFront(arrayDifference(places)),
   arrayMap((a, b) -> a OR b, arrayPopBack(spreads), arrayPopFront(spreads))) AS piece
 WHERE ok AND piece.1 >= ${num(span.from)} AND piece.1 < ${num(span.to)}
-SETTINGS max_insert_threads = 1, optimize_on_insert = 0, min_insert_block_size_rows = 8000000,
+SETTINGS max_insert_threads = 1, min_insert_block_size_rows = 8000000,
   min_insert_block_size_bytes = 2000000000`;

@@ -2,49 +2,67 @@
 import type { Declaration, SeriesReading, StoredEvent } from '../../domain/fact.ts';
 import type { FactWriter, IdentityHash, RawEvents } from '../usage-store.ts';
 import { Range } from '../usage-store.ts';
-import { Batch } from './batch.ts';
+import { Batch, type Table } from './batch.ts';
 import type { Lane } from './lane.ts';
-import type { RowWriter } from './row-writer.ts';
+import type { ColumnSpec, ColumnType, NativeBlock } from './native-block.ts';
 
-export const eventColumns = [
-  'tenant',
-  'source',
-  'type',
-  'id',
-  'subject',
-  'data',
-  'batch',
-  't',
-  'skew',
-  'lag',
-  'receipt',
-  'stamps',
-  'id_hi',
-  'id_lo',
-  'content_hi',
-  'content_lo',
-] as const;
-const readingColumns = ['series', 't', 'value', 'epoch', 'start', 'receipt', 'skew', 'stamps'] as const;
-const declarationColumns = [
-  'tenant',
-  'source',
-  'run',
-  'first_sequence',
-  'last_sequence',
-  'complete_through',
-  'sent_at',
-  'received_at',
-  'receipt',
-] as const;
+const columns = (spec: Readonly<Record<string, ColumnType>>): ColumnSpec[] =>
+  Object.entries(spec).map(([name, type]) => ({ name, type }));
 
-/** Upper bound of a row's numbers, tabs and line end; text reserves its own. */
-const NUMBERS_BYTES = 256;
+const eventTable: Table = {
+  name: 'event',
+  columns: columns({
+    tenant: 'String',
+    source: 'String',
+    type: 'String',
+    id: 'String',
+    subject: 'String',
+    data: 'String',
+    batch: 'String',
+    t: 'UInt64',
+    skew: 'Int64',
+    lag: 'Int64',
+    receipt: 'UInt64',
+    stamps: 'UInt8',
+    id_hi: 'UInt32',
+    id_lo: 'UInt32',
+    content_hi: 'UInt32',
+    content_lo: 'UInt32',
+  }),
+};
+const readingTable: Table = {
+  name: 'reading',
+  columns: columns({
+    series: 'UInt32',
+    t: 'UInt64',
+    value: 'UInt64',
+    epoch: 'UInt64',
+    start: 'UInt64',
+    receipt: 'UInt64',
+    skew: 'Int64',
+    stamps: 'UInt8',
+  }),
+};
+const declarationTable: Table = {
+  name: 'declaration',
+  columns: columns({
+    tenant: 'String',
+    source: 'String',
+    run: 'String',
+    first_sequence: 'UInt64',
+    last_sequence: 'UInt64',
+    complete_through: 'UInt64',
+    sent_at: 'UInt64',
+    received_at: 'UInt64',
+    receipt: 'UInt64',
+  }),
+};
 
 export class ChdbFactWriter implements FactWriter {
   private readonly lane: Lane;
-  private readonly events = new Batch('event', eventColumns, true);
-  private readonly readings = new Batch('reading', readingColumns, true);
-  private readonly declarations = new Batch('declaration', declarationColumns);
+  private readonly events = new Batch(eventTable);
+  private readonly readings = new Batch(readingTable);
+  private readonly declarations = new Batch(declarationTable);
 
   constructor(lane: Lane) {
     this.lane = lane;
@@ -55,7 +73,7 @@ export class ChdbFactWriter implements FactWriter {
   }
 
   event(event: StoredEvent, identity: IdentityHash): void {
-    const row = this.events.row(event.t, NUMBERS_BYTES);
+    const row = this.events.row(event.t);
     row.text(event.tenant);
     row.text(event.source);
     row.text(event.type);
@@ -63,7 +81,6 @@ export class ChdbFactWriter implements FactWriter {
     row.text(event.subject);
     row.text(event.data);
     row.text(event.set);
-    row.reserve(NUMBERS_BYTES);
     row.int(event.t);
     row.int(event.t - event.sourceTime);
     row.int(event.receivedAt - event.t);
@@ -85,7 +102,7 @@ export class ChdbFactWriter implements FactWriter {
   }
 
   reading(reading: SeriesReading): void {
-    const row = this.readings.row(reading.t, NUMBERS_BYTES);
+    const row = this.readings.row(reading.t);
     row.int(reading.series);
     row.int(reading.t);
     row.big(reading.value);
@@ -98,11 +115,10 @@ export class ChdbFactWriter implements FactWriter {
   }
 
   declaration(declaration: Declaration): void {
-    const row = this.declarations.row(0, NUMBERS_BYTES);
+    const row = this.declarations.row(0);
     row.text(declaration.tenant);
     row.text(declaration.source);
     row.text(declaration.run);
-    row.reserve(NUMBERS_BYTES);
     row.int(declaration.firstSequence);
     row.int(declaration.lastSequence);
     row.int(declaration.completeThrough);
@@ -128,16 +144,14 @@ export class ChdbFactWriter implements FactWriter {
 
   private rawEvent(batch: RawEvents, p: number, tenant: Buffer, set: Buffer): void {
     const t = batch.t[p] as number;
-    const plain = batch.plain[p] === 1;
-    const row = this.events.row(t, NUMBERS_BYTES);
-    row.slice(tenant, 0, tenant.length, false);
-    this.range(row, batch, p, Range.source, plain);
-    this.range(row, batch, p, Range.type, plain);
-    this.range(row, batch, p, Range.id, plain);
-    this.range(row, batch, p, Range.subject, plain);
-    this.range(row, batch, p, Range.data, plain);
-    row.slice(set, 0, set.length, false);
-    row.reserve(NUMBERS_BYTES);
+    const row = this.events.row(t);
+    row.slice(tenant, 0, tenant.length);
+    range(row, batch, p, Range.source);
+    range(row, batch, p, Range.type);
+    range(row, batch, p, Range.id);
+    range(row, batch, p, Range.subject);
+    range(row, batch, p, Range.data);
+    row.slice(set, 0, set.length);
     row.int(t);
     row.int(t - (batch.sourceTime[p] as number));
     row.int(batch.receivedAt - t);
@@ -150,9 +164,9 @@ export class ChdbFactWriter implements FactWriter {
     row.int(batch.identity[at + 3] as number);
     row.endRow();
   }
+}
 
-  private range(row: RowWriter, batch: RawEvents, p: number, field: number, plain: boolean): void {
-    const at = p * Range.width + field;
-    row.slice(batch.bytes, batch.ranges[at] as number, batch.ranges[at + 1] as number, plain);
-  }
+function range(row: NativeBlock, batch: RawEvents, p: number, field: number): void {
+  const at = p * Range.width + field;
+  row.slice(batch.bytes, batch.ranges[at] as number, batch.ranges[at + 1] as number);
 }

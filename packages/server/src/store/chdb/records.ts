@@ -4,46 +4,54 @@ import type { CounterRecord, TallyRecord } from '../../domain/record.ts';
 import type { Instant } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
 import type { CounterSum, TallySum } from '../usage-store.ts';
-import { Batch } from './batch.ts';
+import { Batch, type Table } from './batch.ts';
 import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
 import { dateTime, num, seriesIn, threadsFor, windowsWithin } from './sql.ts';
 
-const counterColumns = ['series', 'w', 'part', 'seen', 'used', 'n', 'flags', 'state', 'void', 's'] as const;
-const tallyColumns = [
-  'series',
-  'w',
-  'part',
-  'total',
-  'amount',
-  'least',
-  'most',
-  'latest',
-  'latest_at',
-  'flags',
-  'state',
-  'void',
-  's',
-] as const;
+const recordTable: Table = {
+  name: 'record',
+  columns: [
+    { name: 'series', type: 'UInt32' },
+    { name: 'w', type: 'UInt32' },
+    { name: 'part', type: 'UInt32' },
+    { name: 'seen', type: 'UInt32' },
+    { name: 'used', type: 'UInt64' },
+    { name: 'n', type: 'UInt32' },
+    { name: 'flags', type: 'UInt16' },
+    { name: 'state', type: 'UInt8' },
+    { name: 'void', type: 'UInt8' },
+    { name: 's', type: 'UInt64' },
+  ],
+};
+const tallyTable: Table = {
+  name: 'tally',
+  columns: [
+    { name: 'series', type: 'UInt32' },
+    { name: 'w', type: 'UInt32' },
+    { name: 'part', type: 'UInt32' },
+    { name: 'total', type: 'Decimal(76, 12)' },
+    { name: 'amount', type: 'Int128' },
+    { name: 'least', type: 'Nullable(Decimal(38, 12))' },
+    { name: 'most', type: 'Nullable(Decimal(38, 12))' },
+    { name: 'latest', type: 'Nullable(Decimal(38, 12))' },
+    { name: 'latest_at', type: 'UInt64' },
+    { name: 'flags', type: 'UInt16' },
+    { name: 'state', type: 'UInt8' },
+    { name: 'void', type: 'UInt8' },
+    { name: 's', type: 'UInt64' },
+  ],
+};
 
-const ROW_BYTES = 600;
 const U64_END = 1n << 64n;
-const SCALE = 1_000_000_000_000n;
-
-/** 1 -> '0.000000000001'. */
-export function decimalText(scaled: bigint): string {
-  const sign = scaled < 0n ? '-' : '';
-  const size = scaled < 0n ? -scaled : scaled;
-  return `${sign}${size / SCALE}.${String(size % SCALE).padStart(12, '0')}`;
-}
 
 export async function writeCounters(lane: Lane, records: readonly CounterRecord[], frontier: Receipt): Promise<void> {
-  const batch = new Batch('record', counterColumns);
+  const batch = new Batch(recordTable);
   for (const r of records) {
     if (r.used < 0n || r.used >= U64_END) {
       throw new StoreError('store.number_range', `A record's usage of ${r.used} is not a 64-bit count.`);
     }
-    const row = batch.row(r.window, ROW_BYTES);
+    const row = batch.row(r.window);
     row.int(r.series);
     row.int(r.window / 1000);
     row.int(r.part);
@@ -60,18 +68,18 @@ export async function writeCounters(lane: Lane, records: readonly CounterRecord[
 }
 
 export async function writeTallies(lane: Lane, records: readonly TallyRecord[], frontier: Receipt): Promise<void> {
-  const batch = new Batch('tally', tallyColumns);
-  const quantity = (q: bigint | null): string => (q === null ? '\\N' : decimalText(checked(q, 38)));
+  const batch = new Batch(tallyTable);
+  const quantity = (q: bigint | null): bigint | null => (q === null ? null : checked(q, 38));
   for (const r of records) {
-    const row = batch.row(r.window, ROW_BYTES);
+    const row = batch.row(r.window);
     row.int(r.series);
     row.int(r.window / 1000);
     row.int(r.part);
-    row.ascii(decimalText(checked(r.sum, 76)));
+    row.big(checked(r.sum, 76));
     row.big(checked(r.count, 38));
-    row.ascii(quantity(r.min));
-    row.ascii(quantity(r.max));
-    row.ascii(quantity(r.latest));
+    row.big(quantity(r.min));
+    row.big(quantity(r.max));
+    row.big(quantity(r.latest));
     row.int(r.latestAt);
     row.int(r.flags);
     row.int(r.state);

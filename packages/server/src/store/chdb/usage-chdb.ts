@@ -1,5 +1,5 @@
 /** The usage store on chDB: ClickHouse in this process, on one directory. */
-import { mkdir, open, readFile, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drainPending } from 'chdb';
 import type { Declaration, Receipt, SeriesReading, StoredEvent } from '../../domain/fact.ts';
@@ -24,7 +24,7 @@ import * as counters from './counters.ts';
 import { DeclarationsAt, highWater } from './declarations.ts';
 import * as events from './events.ts';
 import { ChdbFactWriter } from './fact-writer.ts';
-import { Lane, type LaneLimits } from './lane.ts';
+import { isStaged, Lane, type LaneLimits } from './lane.ts';
 import { exportParquet } from './parquet.ts';
 import * as readings from './readings.ts';
 import * as records from './records.ts';
@@ -56,6 +56,7 @@ export async function openChdb(options: ChdbOptions): Promise<UsageChdb> {
   try {
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
     const writer = lane('writer');
+    await removeStaged(options.directory);
     await migrate(writer);
     const job = lane('job');
     await job.execute(counters.stagingTable);
@@ -65,6 +66,11 @@ export async function openChdb(options: ChdbOptions): Promise<UsageChdb> {
     await drainPending();
     throw lanes.length === 0 ? await whyNotOpened(options.directory, error) : refusal(error);
   }
+}
+
+/** What inserts that never ended left; called once the engine says that the directory is ours. */
+async function removeStaged(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) if (isStaged(name)) await rm(join(directory, name), { force: true });
 }
 
 /** The engine says that it could not connect, and why only to stderr. Its status file names who holds the directory. */

@@ -94,7 +94,6 @@ export const usageFactCases: UsageCases = {
       count: 3,
       ranges,
       take: Uint8Array.of(1, 1, 0),
-      plain: Uint8Array.of(1, 0, 0),
       t: Float64Array.of(DAY, DAY + 1, DAY + 2),
       sourceTime: Float64Array.of(DAY + 7, DAY - 7, DAY),
       stamps: Uint8Array.of(0, 4, 0),

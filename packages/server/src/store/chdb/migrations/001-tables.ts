@@ -1,13 +1,11 @@
 /**
  * The first layout. Why it is as it is: README.md.
  * `vers` falls with the receipt, so that of rows with one key FINAL keeps the one accepted first.
- * `hush` is stored nowhere: see Batch.
  */
 const PARTITION_SETTINGS = 'fsync_after_insert = 1, fsync_part_directory = 1';
 
 export const tables: readonly string[] = [
   `CREATE TABLE event (
-    hush String EPHEMERAL,
     tenant LowCardinality(String),
     source LowCardinality(String),
     type LowCardinality(String),
@@ -34,7 +32,6 @@ export const tables: readonly string[] = [
   SETTINGS ${PARTITION_SETTINGS}`,
 
   `CREATE TABLE reading (
-    hush String EPHEMERAL,
     series UInt32 CODEC(Delta, ZSTD(1)),
     t UInt64 CODEC(DoubleDelta, ZSTD(1)),
     value UInt64 CODEC(Delta, ZSTD(1)),
