@@ -42,6 +42,10 @@ export interface ResourceHint {
   name?: string;
   trafficType?: string;
   tag?: string;
+  /** false: never on a bill. Left away: the server's rule for its kind of traffic. */
+  billable?: boolean;
+  /** Whose it is from when, in order; null: nobody's. What is told for one instant takes the place of what was told before. */
+  owners?: { account: string | null; from: number }[];
 }
 
 export interface ReadingsBatch {

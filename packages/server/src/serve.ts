@@ -10,7 +10,7 @@ import { newSecret } from './api/auth.ts';
 import type { Context, Phase } from './api/context.ts';
 import type { App } from './api/provider.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
-import type { ControlBody } from './domain/control-fact.ts';
+import { declareResources } from './declare-resources.ts';
 import { adoptInterfaces, type Credentials, keptCredentials, prepareInstallation } from './first-start.ts';
 import { Ingest } from './ingest/index.ts';
 import { openChdb } from './store/chdb/usage-chdb.ts';
@@ -162,20 +162,7 @@ const openIngest = async (
       windowMs: config.identityDays * 86_400_000,
       maxIds: Math.floor((config.identityMemoryMb * 1_000_000) / IDENTITY_BYTES),
     },
-    declareResources: async (tenant, from, hints) => {
-      const fresh = hints.filter((hint) => log.book.resource(tenant, hint.id) === undefined);
-      const bodies = fresh.map(
-        (hint): ControlBody => ({
-          kind: 'resource',
-          id: hint.id,
-          trafficType: null,
-          tag: hint.tag ?? '',
-          billable: null,
-          name: hint.name ?? '',
-        }),
-      );
-      if (bodies.length > 0) await log.append(bodies, { tenant, author: from, reason: 'named by its readings' });
-    },
+    declareResources: (tenant, from, hints) => declareResources(log, tenant, from, hints),
   });
 
 /** Memory of one remembered event id (see ingest/identity). */
@@ -315,7 +302,16 @@ export const serve = async (config: Config): Promise<number> => {
     logger.info({ version, pid: process.pid, dataDir: config.dataDir }, 'starting');
     const source = config.collectorSource || `host/${hostname()}`;
     const parts = await openParts(config, data.layout, logger, closers, source);
-    const context: Context = { ...parts, config, version, clock, logger, newSecret, phase: () => phase };
+    const context: Context = {
+      ...parts,
+      config,
+      version,
+      clock,
+      logger,
+      spools: new Map(),
+      newSecret,
+      phase: () => phase,
+    };
     if (!config.readOnly) {
       // A stop before anything listens; later it is stopped together with the requests.
       closers.add('job', () => parts.usage.job.stop());

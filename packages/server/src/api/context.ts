@@ -28,6 +28,8 @@ export interface Context {
   /** Null on a server that only reads. */
   ingest: Ingest | null;
   usage: Usage;
+  /** Records waiting with each agent, as it last said; by JSON of tenant and source. Of this process' life only. */
+  spools: Map<string, number>;
   /** A new secret for a key. */
   newSecret(): string;
   phase(): Phase;

@@ -47,12 +47,17 @@ const header = (request: FastifyRequest, name: string): string | undefined => {
   return typeof value === 'string' && value !== '' ? value : undefined;
 };
 
+/** Milliseconds since 1970 come as digits; what is neither they nor a date is refused by ingest. */
+const instantText = (text: string): number | string => (/^\d{1,16}$/.test(text) ? Number(text) : text);
+
 /** What a publisher says about its batch in headers: its numbering, how far it is complete, the backfill set. */
 const claims = (request: FastifyRequest, context: Context): Partial<AcceptContext> => {
   const run = header(request, batchHeaders.run);
   const sequence = header(request, batchHeaders.sequence);
   const completeThrough = header(request, batchHeaders.completeThrough);
   const set = header(request, batchHeaders.set);
+  const source = header(request, batchHeaders.source);
+  const sentAt = header(request, batchHeaders.sentAt);
   if (sequence !== undefined && !/^\d{1,15}$/.test(sequence))
     throw new Problem('request.invalid', `${batchHeaders.sequence} is a whole number`, {
       pointer: `/${batchHeaders.sequence}`,
@@ -65,7 +70,9 @@ const claims = (request: FastifyRequest, context: Context): Partial<AcceptContex
   return {
     ...(run === undefined ? {} : { run }),
     ...(sequence === undefined ? {} : { sequence: Number(sequence) }),
-    ...(completeThrough === undefined ? {} : { completeThrough }),
+    ...(completeThrough === undefined ? {} : { completeThrough: instantText(completeThrough) }),
+    ...(source === undefined ? {} : { source }),
+    ...(sentAt === undefined ? {} : { sentAt: instantText(sentAt) }),
     ...(set === undefined ? {} : { set }),
   };
 };

@@ -1,11 +1,12 @@
 /** Sources: who reports, how complete it is, when it last spoke and how far its clock is off. */
 import { type Static, Type } from '@sinclair/typebox';
 import type { SourceFact } from '../domain/control-fact.ts';
-import { need } from './auth.ts';
+import { Problem } from '../errors.ts';
+import { maySpeakFor, need } from './auth.ts';
 import { authorOf, type Context, tenantOf } from './context.ts';
 import { type App, NullableNumber, NullableText, Words } from './provider.ts';
 import { Page, Reason } from './schemas.ts';
-import { isoText } from './time.ts';
+import { instantOf, isoText } from './time.ts';
 
 const completeness = ['declared', 'assumed'] as const;
 export const SourceRow = Type.Object({
@@ -17,6 +18,8 @@ export const SourceRow = Type.Object({
   lastSeen: NullableText({ description: 'When its last batch came' }),
   completeThrough: NullableText({ description: 'All its facts up to here have come, as it says' }),
   clockOffsetMs: NullableNumber({ description: 'Its clock less ours at its last batch, travel included' }),
+  spoolDepth: NullableNumber({ description: 'Records waiting in its spool, as it last reported; null: it never did' }),
+  lostMs: Type.Number({ description: 'Length of the intervals it said it could not see' }),
 });
 const Update = Type.Object(
   {
@@ -25,6 +28,24 @@ const Update = Type.Object(
     graceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 604_800 })),
     settleAfterSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 31_536_000 })),
     reason: Reason,
+  },
+  { additionalProperties: false },
+);
+
+const Report = Type.Object(
+  {
+    spoolDepth: Type.Optional(Type.Integer({ minimum: 0 })),
+    lost: Type.Optional(
+      Type.Array(
+        Type.Object({
+          from: Type.String({ description: 'RFC 3339' }),
+          to: Type.String(),
+          records: Type.Optional(Type.Integer({ minimum: 0, description: 'Measurements known to be gone' })),
+          reason: Type.Optional(Type.String({ maxLength: 256 })),
+        }),
+        { maxItems: 1000, description: 'What it could not see or could not keep' },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -63,6 +84,8 @@ const row = (context: Context, tenant: string, id: string, seen: Seen | undefine
     lastSeen: seen ? isoText(seen.at) : null,
     completeThrough: seen && seen.completeThrough > 0 ? isoText(seen.completeThrough) : null,
     clockOffsetMs: seen ? seen.offset : null,
+    spoolDepth: context.spools.get(JSON.stringify([tenant, id])) ?? null,
+    lostMs: context.log.book.lostBy(tenant, id).reduce((sum, i) => sum + i.to - i.from, 0),
   };
 };
 
@@ -87,6 +110,39 @@ export const sourceRoutes = (app: App, context: Context): void => {
   });
 
   const Params = Type.Object({ id: Type.String() });
+  app.post(
+    '/api/v1/sources/:id/report',
+    {
+      schema: {
+        tags,
+        summary: 'An agent about itself: what waits in its spool, and what it lost',
+        params: Params,
+        body: Report,
+        response: { 200: SourceRow },
+      },
+    },
+    async (request) => {
+      const who = need(request, 'ingest');
+      const { id } = request.params;
+      if (!maySpeakFor(who, id)) throw new Problem('auth.source');
+      const tenant = who.account ?? '';
+      const name = JSON.stringify([tenant, id]);
+      if (request.body.spoolDepth !== undefined) context.spools.set(name, request.body.spoolDepth);
+      for (const { reason, records, ...interval } of request.body.lost ?? []) {
+        const [from, to] = [instantOf(interval.from, 'from'), instantOf(interval.to, 'to')];
+        if (from >= to) throw new Problem('request.invalid', 'An interval ends after it begins.', { pointer: '/lost' });
+        // Said again after a lost answer: once is enough.
+        if (context.log.book.lostBy(tenant, id).some((i) => i.from === from && i.to === to)) continue;
+        const why = `${reason ?? 'lost'}${records === undefined ? '' : `, ${records} records`}`;
+        await context.log.append(
+          [{ kind: 'unobserved', series: null, source: id, from, to }],
+          authorOf(who, tenant, why),
+        );
+      }
+      return row(context, tenant, id, (await lastSeen(context)).get(name));
+    },
+  );
+
   app.put(
     '/api/v1/sources/:id',
     { schema: { tags, params: Params, body: Update, response: { 200: SourceRow } } },

@@ -27,6 +27,8 @@ export const sourcesCommand = (program: Command, io: Io): void => {
           { title: 'last seen', cell: (s) => s.lastSeen ?? 'never' },
           { title: 'complete through', cell: (s) => s.completeThrough ?? '' },
           { title: 'clock', cell: (s) => (s.clockOffsetMs === null ? '' : `${s.clockOffsetMs} ms`), right: true },
+          { title: 'waiting', cell: (s) => (s.spoolDepth === null ? '' : String(s.spoolDepth)), right: true },
+          { title: 'lost', cell: (s) => (s.lostMs === 0 ? '' : `${s.lostMs / 1000} s`), right: true },
           { title: 'completeness', cell: (s) => s.completeness },
           { title: 'grace', cell: (s) => (s.completeness === 'assumed' ? `${s.graceSeconds} s` : ''), right: true },
         ]),

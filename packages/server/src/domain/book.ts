@@ -11,7 +11,7 @@ import type { Receipt } from './fact.ts';
 import { builtinMeters, type Meter } from './meter.ts';
 import { type Ownership, Ownerships, place, type ResourceRef } from './ownership.ts';
 import type { Series } from './series.ts';
-import type { Instant } from './window.ts';
+import type { Instant, Interval } from './window.ts';
 
 export type { Ownership, ResourceRef } from './ownership.ts';
 
@@ -184,6 +184,10 @@ export class Book {
     return [...this.sets.values()].filter((s) => s.state === 'undone').map((s) => s.name);
   }
 
+  /** Intervals of which the source said that it could not see them. */
+  lostBy(tenant: string, source: string): readonly Interval[] {
+    return this.decided.lostBy(tenant, source);
+  }
   decisionsFor(series: Pick<Series, 'id' | 'tenant' | 'source'>): Decisions {
     return this.decided.for(series, this.settledBefore(series.tenant, series.source));
   }

@@ -69,6 +69,11 @@ export class Decided {
     }
   }
 
+  /** What the source itself said it could not see. */
+  lostBy(tenant: string, source: string): readonly Interval[] {
+    return this.unobservedSources.get(place(tenant, source)) ?? NOTHING;
+  }
+
   for(series: Pick<Series, 'id' | 'tenant' | 'source'>, settledBefore: Instant): Decisions {
     const of = this.series.get(series.id);
     const ofSource = this.unobservedSources.get(place(series.tenant, series.source)) ?? NOTHING;

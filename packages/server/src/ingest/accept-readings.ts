@@ -91,8 +91,11 @@ class ReadingsRequest {
 
   private async declareResources(): Promise<void> {
     const book = this.in.book();
-    const unknown = this.batch.resources.filter(({ id }) => book.resource(this.tenant, id) === undefined);
-    if (unknown.length > 0) await this.in.declareResources(this.tenant, this.batch.source, unknown);
+    const told = this.batch.resources.filter(
+      (hint) =>
+        hint.owners !== undefined || hint.billable !== undefined || book.resource(this.tenant, hint.id) === undefined,
+    );
+    if (told.length > 0) await this.in.declareResources(this.tenant, this.batch.source, told);
   }
 
   /** Series by index of head, for the heads that rows use. */

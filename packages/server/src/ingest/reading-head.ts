@@ -96,7 +96,23 @@ export function readHints(values: readonly unknown[], most: number): ResourceHin
     if (name !== undefined) hint.name = name;
     if (tag !== undefined) hint.tag = tag;
     if (type !== undefined) hint.trafficType = type;
+    const owners = readOwners(item.owners, most);
+    if (owners.length > 0) hint.owners = owners;
+    if (typeof item.billable === 'boolean') hint.billable = item.billable;
     if (Object.keys(hint).length > 1) out.set(id, hint);
   }
   return [...out.values()];
+}
+
+const OWNERS_MAX = 1000;
+
+function readOwners(value: unknown, most: number): { account: string | null; from: number }[] {
+  const out: { account: string | null; from: number }[] = [];
+  for (const item of Array.isArray(value) ? value.slice(0, OWNERS_MAX) : []) {
+    const { account, from } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const name = account === null ? null : nameOf(account, most);
+    if (name !== undefined && typeof from === 'number' && Number.isSafeInteger(from) && from >= 0)
+      out.push({ account: name, from });
+  }
+  return out;
 }

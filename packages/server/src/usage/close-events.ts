@@ -224,9 +224,18 @@ export class EventCloser {
     return this.deps.completeness.of(series.tenant, series.source).through;
   }
 
-  /** Known when the source is complete through the window's end; pending before that; unobserved once settled. */
-  stateAt(series: Pick<SeriesKey, 'tenant' | 'source'>, end: Instant): { state: number; flags: number } {
+  /**
+   * Known when the source is complete through the end and says of nothing in it that it was lost; pending before that;
+   * unobserved once settled.
+   */
+  stateAt(
+    series: Pick<SeriesKey, 'tenant' | 'source'>,
+    end: Instant,
+    start: Instant = end - WINDOW_MS,
+  ): { state: number; flags: number } {
     const { through, assumed } = this.deps.completeness.of(series.tenant, series.source);
+    const lost = this.deps.book.lostBy(series.tenant, series.source).some((i) => i.from < end && i.to > start);
+    if (through >= end && lost) return { state: State.unobserved, flags: Flag.unobserved };
     if (through >= end) return { state: State.known, flags: assumed ? Flag.assumed : 0 };
     if (this.deps.book.settledBefore(series.tenant, series.source) >= end)
       return { state: State.unobserved, flags: Flag.unobserved };

@@ -82,7 +82,7 @@ class TallyReader {
           const from = Math.max(this.edges[i] ?? 0, holding.from);
           const to = Math.min(this.edges[i + 1] ?? 0, holding.to, this.deps.now);
           if (from >= to) continue;
-          const { state, flags } = closer.stateAt(series, to);
+          const { state, flags } = closer.stateAt(series, to, from);
           // Silent for longer than its source settles after, a series has ended (case 19): nothing more is expected of it.
           if (state === State.known || (state === State.unobserved && closer.throughOf(series) <= from)) continue;
           const provisional = to > this.deps.eventsClosedTo;

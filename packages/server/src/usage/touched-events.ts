@@ -69,6 +69,10 @@ async function addCorrected(
 ): Promise<void> {
   const { body } = fact;
   if (body.kind === 'void' && body.eventType === meter.eventType) windows.add(windowStart(body.at));
+  if (body.kind === 'unobserved' && body.source !== null) {
+    const to = Math.min(windowCeil(body.to), row.closedTo);
+    for (let w = Math.max(windowStart(body.from), row.from); w < to; w += WINDOW_MS) windows.add(w);
+  }
   if (body.kind === 'owner') for (const t of changes.cuts(fact)) windows.add(windowStart(t));
   if (body.kind !== 'set' || body.state !== 'undone') return;
   const all = { types: [meter.eventType], from: 0, to: row.closedTo, frontier, voided: [], undoneSets: [] };

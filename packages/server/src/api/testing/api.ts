@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { type Config, loadConfig } from '../../config.ts';
+import { declareResources } from '../../declare-resources.ts';
 import type { ControlBody, Scope } from '../../domain/control-fact.ts';
 import type { Clock } from '../../domain/environment.ts';
 import { Ingest } from '../../ingest/index.ts';
@@ -100,6 +101,7 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
           maxIds: 100_000,
         },
         background: 'in-place',
+        declareResources: (tenant, from, hints) => declareResources(log, tenant, from, hints),
       });
   const usage = new Usage({
     usage: store,
@@ -126,6 +128,7 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     ingest,
     usage,
     newSecret,
+    spools: new Map(),
     phase: () => 'ready',
   };
 };
