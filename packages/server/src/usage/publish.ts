@@ -98,10 +98,10 @@ export class Publisher {
     await this.replace(join(place, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   }
 
-  /** Who owned what, and what the meters were: without them records cannot be read. Ticks are of no use there. */
+  /** Who owned what, and what the meters were: without them records cannot be read. Ticks are of no use there, keys nobody's business. */
   private async facts(frontier: Receipt): Promise<ControlFact[]> {
     const all = await this.deps.control.facts(0, 10_000_000, { upTo: frontier });
-    return all.filter((f) => f.body.kind !== 'tick');
+    return all.filter((f) => f.body.kind !== 'tick' && f.body.kind !== 'key');
   }
 
   private async writeLines(place: string, name: string, rows: readonly unknown[]): Promise<Manifest['files'][number]> {

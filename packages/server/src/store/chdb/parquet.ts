@@ -10,7 +10,7 @@ const COLUMNS = {
   counter: ['record', 'series, w AS window, part, used, seen, n, flags, state, s AS frontier'],
   tally: [
     'tally',
-    'series, w AS window, part, total AS sum, amount AS count, least AS min, most AS max, latest, latest_at, flags, state, s AS frontier',
+    'series, w AS window, part, total AS sum, toDecimal128(amount, 0) AS count, least AS min, most AS max, latest, latest_at, flags, state, s AS frontier',
   ],
 } as const;
 

@@ -287,7 +287,7 @@ export class UsageChdb implements UsageStore {
       } finally {
         await handle.close();
       }
-      return { writable: true, detail: '' };
+      return { writable: true, detail: `chDB, ${Math.floor((bavail * bsize) / 1_000_000_000)} GB of disk free` };
     } catch (error) {
       return { writable: false, detail: refusal(error).message };
     } finally {
