@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs';
+export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs' | 'nft' | 'iptables' | 'node-exporter';
 
 /** Long forms run under CI=true only. */
 export const isLong = process.env.CI === 'true';
@@ -26,6 +26,10 @@ const checks: Record<Need, () => boolean> = {
   root: isRoot,
   // Asked by doing it: a container may have root and `ip` and still not the right to make a namespace.
   netns: () => isRoot() && quiet('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']),
+  nft: () => quiet('unshare', ['--net', 'nft', '-j', 'list', 'counters']),
+  iptables: () =>
+    isRoot() && quiet('unshare', ['--net', 'iptables-save', '-c']) && quiet('iptables-legacy', ['--version']),
+  'node-exporter': () => quiet('prometheus-node-exporter', ['--version']),
   strace: () => quiet('strace', ['-f', '-o', '/dev/null', 'true']),
   tmpfs: () =>
     isRoot() &&

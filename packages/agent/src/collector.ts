@@ -3,6 +3,7 @@ import type { SeriesHead } from '@tollgate/event';
 import type { Clock, Disk, Network, Randomness } from './environment.ts';
 import { LinuxInterfaces, type Memory, type Observed, type Pass, parseMemory } from './linux.ts';
 import { type Portion, Publisher, publisherDefaults, type Report } from './publisher.ts';
+import { Sending } from './sending.ts';
 
 /** Keys of the server's built-in cumulative meters for interfaces. */
 export const networkMeters = {
@@ -77,7 +78,7 @@ export class Collector {
   readonly #settings: CollectorSettings;
   readonly #events: CollectorEvents;
   readonly #poller: LinuxInterfaces;
-  #ring: () => void = () => undefined;
+  #sending: Sending | null = null;
 
   /** Throws where the machine has no /proc/net/dev. */
   constructor(world: World, settings: CollectorSettings, events: CollectorEvents) {
@@ -106,7 +107,7 @@ export class Collector {
     const pass = this.#poller.pass();
     await this.#events.seen?.(pass.interfaces);
     this.publisher.offer({ ...portionOf(pass, this.#settings), acknowledged: () => this.#remember(pass.memory) });
-    this.#ring();
+    this.#sending?.ring();
     return pass.interfaces.length;
   }
 
@@ -121,27 +122,12 @@ export class Collector {
    * `graceMs` for what is still to be acknowledged.
    */
   async run(signal: AbortSignal, graceMs = 3000): Promise<void> {
-    const abandon = new AbortController();
-    let closing = false;
-    const sending = (async () => {
-      while (!abandon.signal.aborted) {
-        const rung = this.#nextRing();
-        const empty = await this.publisher.drain(abandon.signal);
-        if (empty && closing) return;
-        await rung;
-      }
-    })();
+    const { clock } = this.#world;
+    this.#sending = new Sending((abandon) => this.publisher.drain(abandon), clock);
     await this.#beats(signal);
-    closing = true;
     await this.#guardedPass();
-    this.#ring();
-    const limit = this.#world.clock.sleep(graceMs, abandon.signal).then(() => {
-      abandon.abort();
-      this.#ring();
-    });
-    await sending;
-    abandon.abort();
-    await limit;
+    await this.#sending.close(graceMs);
+    this.#sending = null;
   }
 
   async #beats(signal: AbortSignal): Promise<void> {
@@ -162,12 +148,6 @@ export class Collector {
       // One failed look at /proc must not end metering: the next beat tries again, counters lose nothing by it.
       this.#events.report({ level: 'error', message: `pass failed: ${messageOf(error)}` });
     }
-  }
-
-  #nextRing(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ring = resolve;
-    });
   }
 
   #remember(memory: Memory): void {

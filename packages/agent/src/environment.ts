@@ -30,9 +30,17 @@ export interface HttpAnswer {
   /** Value of Retry-After in ms, 0 when there is none. */
   retryAfter: number;
   body: string;
+  /** The server's clock when it answered, ms since 1970, to the second below; left away: it did not say. */
+  date?: number;
 }
 
 export interface Network {
-  /** Rejects when no answer came (refused, reset, timed out). */
-  post(path: string, body: string, contentType: string, signal?: AbortSignal): Promise<HttpAnswer>;
+  /** Rejects when no answer came (refused, reset, timed out). `headers`: besides type and authorization. */
+  post(
+    path: string,
+    body: string,
+    contentType: string,
+    signal?: AbortSignal,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<HttpAnswer>;
 }

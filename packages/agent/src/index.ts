@@ -9,6 +9,32 @@ export {
   type World,
 } from './collector.ts';
 export type { Clock, Disk, HttpAnswer, Network, Randomness } from './environment.ts';
+export { type AgentConfig, ConfigError, loadAgentConfig } from './host/config.ts';
+export {
+  encapsulationMeter,
+  type LengthCount,
+  measureOf,
+  type Reconciliation,
+  reconcile,
+  type Side,
+  type TunnelInterval,
+} from './host/encapsulation.ts';
+export { reportJson, reportTable } from './host/encapsulation-report.ts';
+export {
+  type EspRule,
+  type Layer,
+  overheadOf,
+  perPacket,
+  type TunnelRule,
+  wireBytes,
+} from './host/encapsulation-rules.ts';
+export { intervalOf, type Part, type Passes, type PolledPass, type Tunnel } from './host/encapsulation-sides.ts';
+export { type Assignment, assign, type Mapping, type Rule } from './host/mapping.ts';
+export { parseMapping } from './host/mapping-file.ts';
+export type { HostObject } from './host/mapping-match.ts';
+export type { SettingName, Settings } from './host/settings.ts';
+export type { PollerConfig, PollerKind } from './host/settings-pollers.ts';
+export { usageSettings } from './host/wiring-service.ts';
 export {
   type Ended,
   type InterfaceCounters,
@@ -19,6 +45,29 @@ export {
   parseMemory,
   parseNetDev,
 } from './linux.ts';
+export type { Content } from './listen/content.ts';
+export { fileTreeStore } from './listen/file-tree.ts';
+export { type HttpMeter, type HttpMeterOptions, type HttpMeterReport, meterHttp } from './listen/http.ts';
+export { meterS3, type S3MeterOptions } from './listen/s3.ts';
+export type { S3Client, S3Commands, S3Place } from './listen/s3-commands.ts';
+export { s3Store } from './listen/s3-store.ts';
+export type { SampleOptions } from './listen/sampler.ts';
+export { meterStore, type ObjectStore, type StoreMeter } from './listen/storage.ts';
+export type { StoredObject, StoreMeterOptions, StoreMeterReport } from './listen/store-ledger.ts';
+export type { TenantRule } from './listen/tenant.ts';
+export type { TenantLimits, Unattributed } from './listen/tenants.ts';
+export type { Timers } from './listen/timers.ts';
+export {
+  type Quantity,
+  type UsageAbout,
+  UsageError,
+  type UsageFacade,
+  type UsageOptions,
+  usageOn,
+} from './listen/usage.ts';
+export { meterUsers, type UserMeter, type UserMeterOptions, type UserMeterReport } from './listen/users.ts';
+export type { Measure, Recorder } from './measure/recorder.ts';
+export * from './poll/index.ts';
 export {
   type Portion,
   Publisher,

@@ -5,8 +5,17 @@
  * byte the same, so the server settles it by its sequence) -> waiting (no answer, or one that asks to come again) ->
  * sending. A batch leaves the queue only by a 2xx, or by an answer that no repetition can change, which is reported.
  */
-import { type EndRow, itemsOf, limits, type ReadingRow, type ReadingsBatch, type SeriesHead } from '@tollgate/event';
+import {
+  type EndRow,
+  itemsOf,
+  limits,
+  type ReadingRow,
+  type ReadingsBatch,
+  type ResourceHint,
+  type SeriesHead,
+} from '@tollgate/event';
 import type { Clock, HttpAnswer, Network, Randomness } from './environment.ts';
+import { mayChange, reasonOf, refusals } from './publisher-answer.ts';
 
 export interface Sample {
   head: SeriesHead;
@@ -20,6 +29,8 @@ export interface Sample {
 export interface Portion {
   samples: readonly Sample[];
   ended: readonly { head: SeriesHead; at: number }[];
+  /** What is to be known of resources before these readings are. */
+  resources?: readonly ResourceHint[];
   /** Every fact of this source up to this instant is in this portion or in earlier ones. */
   completeThrough: number;
   /** Called once all of it is durable on the server. */
@@ -50,6 +61,7 @@ interface Item {
 }
 interface Queued {
   items: Item[];
+  resources: readonly ResourceHint[];
   completeThrough: number;
   acknowledged: () => void;
 }
@@ -63,9 +75,6 @@ interface Flight {
 const seriesText = (head: SeriesHead): string =>
   JSON.stringify([head.resource, head.meter, head.epoch, Object.entries(head.dimensions ?? {}).sort()]);
 const nothing = (): void => undefined;
-
-/** A later try may succeed: no answer, overload, a server that starts or stops, a key about to be granted. */
-const mayChange = (status: number): boolean => status >= 500 || [401, 403, 408, 425, 429].includes(status);
 
 export class Publisher {
   readonly #network: Network;
@@ -107,6 +116,7 @@ export class Publisher {
     const ended: Item[] = portion.ended.map((e) => ({ ...e, value: null, start: 0 }));
     this.#queue.push({
       items: [...samples, ...ended],
+      resources: portion.resources ?? [],
       completeThrough: portion.completeThrough,
       acknowledged: portion.acknowledged ?? nothing,
     });
@@ -181,12 +191,15 @@ export class Publisher {
   #nextFlight(): Flight | null {
     if (this.#queue.length === 0) return null;
     const items: Item[] = [];
+    const resources: ResourceHint[] = [];
     const done: (() => void)[] = [];
     let completeThrough = 0;
     for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
       const part = first.items.slice(0, limits.itemsPerRequest - items.length);
       if (part.length < first.items.length && items.length > 0) break;
       items.push(...part);
+      resources.push(...first.resources);
+      first.resources = [];
       if (part.length < first.items.length) {
         first.items.splice(0, part.length);
         break;
@@ -197,12 +210,17 @@ export class Publisher {
       this.#queue.shift();
     }
     this.#queued -= items.length;
-    return this.#freeze(items, completeThrough, () => {
+    return this.#freeze(items, resources, completeThrough, () => {
       for (const acknowledged of done) acknowledged();
     });
   }
 
-  #freeze(items: readonly Item[], completeThrough: number, acknowledged: () => void): Flight {
+  #freeze(
+    items: readonly Item[],
+    resources: readonly ResourceHint[],
+    completeThrough: number,
+    acknowledged: () => void,
+  ): Flight {
     const heads = new Map<string, number>();
     const series: SeriesHead[] = [];
     const indexOf = (head: SeriesHead): number => {
@@ -226,6 +244,7 @@ export class Publisher {
       series,
       readings,
       ...(ended.length > 0 ? { ended } : {}),
+      ...(resources.length > 0 ? { resources } : {}),
     };
     this.#sequence += itemsOf(batch);
     return { batch, items: items.length, acknowledged };
@@ -264,6 +283,7 @@ export class Publisher {
       }
       const [first, second] = [before.acknowledged, pass.acknowledged];
       before.completeThrough = pass.completeThrough;
+      before.resources = [...before.resources, ...pass.resources];
       before.acknowledged = () => {
         first();
         second();
@@ -272,20 +292,3 @@ export class Publisher {
     this.#queue = merged;
   }
 }
-
-const reasonOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause;
-  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
-};
-
-/** What an answer says was not accepted, duplicates aside; '' for nothing. */
-const refusals = (body: string): string => {
-  try {
-    const outcome = JSON.parse(body) as { conflicts?: number; rejected?: number; items?: { message?: string }[] };
-    const bad = (outcome.conflicts ?? 0) + (outcome.rejected ?? 0);
-    return bad > 0 ? `${bad} items, the first: ${outcome.items?.[0]?.message ?? 'no reason given'}` : '';
-  } catch {
-    return '';
-  }
-};

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock, Disk, Network, Randomness } from './environment.ts';
+import { post } from './post.ts';
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -28,19 +29,12 @@ export const realDisk: Disk = {
 
 /** `timeoutMs` bounds one request from start to the end of its answer. */
 export const httpNetwork = (url: string, key: string, timeoutMs = 30_000): Network => ({
-  async post(path, body, contentType, signal) {
-    const limit = AbortSignal.timeout(timeoutMs);
-    const answer = await fetch(new URL(path, url), {
-      method: 'POST',
-      headers: { 'content-type': contentType, authorization: `Bearer ${key}` },
+  post: (path, body, contentType, signal, headers = {}) =>
+    post({
+      url: new URL(path, url),
+      headers: { ...headers, 'content-type': contentType, authorization: `Bearer ${key}` },
       body,
-      signal: signal ? AbortSignal.any([signal, limit]) : limit,
-    });
-    const seconds = Number(answer.headers.get('retry-after') ?? '0');
-    return {
-      status: answer.status,
-      retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0,
-      body: await answer.text(),
-    };
-  },
+      timeoutMs,
+      signal,
+    }),
 });

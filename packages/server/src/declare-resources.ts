@@ -33,10 +33,13 @@ export function factsOf(book: Book, tenant: string, hint: ResourceHint): Control
   };
   const out: ControlBody[] = [];
   if (known === undefined || differs(known, told)) out.push(told);
+  // An entry that changes something may change what holds at the later ones, so those are said again.
+  let changed = false;
   for (const { account, from } of trusted ? (hint.owners ?? []) : []) {
     // An account nobody made yet: the resource stays unattributed, and the agent says it again.
     if (account !== null && book.account(account) === undefined) continue;
-    if (book.ownerAt(tenant, hint.id, from) !== account) out.push({ kind: 'owner', resource: hint.id, account, from });
+    changed ||= book.ownerAt(tenant, hint.id, from) !== account;
+    if (changed) out.push({ kind: 'owner', resource: hint.id, account, from });
   }
   return out;
 }

@@ -55,6 +55,20 @@ test('an agent of the installation says whose a resource is from when, once, and
   assert.equal(book.ownerAt('', 'host-1/nic', START), 'nobody-yet');
 });
 
+test('an owner’s first instant that is corrected leaves nothing between the entries', async (t) => {
+  const api = await openApi(t);
+  await api.account('ada');
+  const key = await api.key(null, ['ingest'], ['host-1']);
+  await say(api, key, hint([{ account: 'ada', from: 0 }]));
+  const corrected = [
+    { account: null, from: 0 },
+    { account: 'ada', from: FROM },
+  ];
+  await say(api, key, hint(corrected), 3);
+  const { book } = api.context.log;
+  assert.deepEqual([book.ownerAt('', 'host-1/nic', FROM - 1), book.ownerAt('', 'host-1/nic', FROM)], [null, 'ada']);
+});
+
 test('a tenant’s agent names its resources, but cannot give them away or take them off the bill', async (t) => {
   const api = await openApi(t);
   await api.account('ada');

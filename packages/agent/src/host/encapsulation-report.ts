@@ -1,0 +1,39 @@
+/** The reconciliation of a host: a table for people, JSON for programs. */
+import type { Reconciliation } from './encapsulation.ts';
+
+const columns: readonly { title: string; of: (r: Reconciliation) => string; right: boolean }[] = [
+  { title: 'tunnel', of: (r) => r.tunnel, right: false },
+  { title: 'method', of: (r) => r.method, right: false },
+  { title: 'payload', of: (r) => `${r.payloadBytes} ${r.payloadLayer}`, right: true },
+  {
+    title: 'underlay',
+    of: (r) => (r.underlayBytes === null ? '-' : `${r.underlayBytes} ${r.underlayLayer}`),
+    right: true,
+  },
+  { title: 'overhead', of: (r) => shown(r.overheadBytes), right: true },
+  { title: 'wire', of: (r) => (r.method === 'none' ? '-' : r.onWire ? 'yes' : 'no'), right: false },
+  { title: 'modelled', of: (r) => shown(r.modelledBytes), right: true },
+  { title: 'residual', of: (r) => shown(r.residualBytes), right: true },
+  { title: 'packets', of: (r) => shown(r.packets), right: true },
+];
+
+const shown = (value: bigint | null): string => (value === null ? '-' : `${value}`);
+
+/** Bytes, one line a tunnel, and below it why a figure is missing. */
+export const reportTable = (host: string, reconciliations: readonly Reconciliation[]): string => {
+  const rows = reconciliations.map((r) => columns.map(({ of }) => of(r)));
+  const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => (columns[i]?.right ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  const body = reconciliations.flatMap((r, i) => [line(rows[i] ?? []), ...r.refusals.map((why) => `  ${why}`)]);
+  return [`encapsulation on ${host}, bytes`, line(columns.map(({ title }) => title)), ...body, ''].join('\n');
+};
+
+/** Numbers are texts of digits: they may be larger than a JSON number holds. */
+export const reportJson = (host: string, reconciliations: readonly Reconciliation[]): string =>
+  JSON.stringify({ host, tunnels: reconciliations }, (_, value: unknown) =>
+    typeof value === 'bigint' ? `${value}` : value,
+  );
