@@ -210,7 +210,7 @@ export function run(options: BenchOptions): Promise<BenchResult> {
   const seconds = numberOf(options, 'seconds', 30);
   const warmSeconds = numberOf(options, 'warm', 5);
   const connections = numberOf(options, 'connections', 16);
-  const depth = numberOf(options, 'depth', 8);
+  const depth = numberOf(options, 'depth', 6);
   const batch = numberOf(options, 'batch', 100);
   return inFolder(options, async (folder) => {
     const now = Date.now();

@@ -68,6 +68,9 @@ export {
 export { meterUsers, type UserMeter, type UserMeterOptions, type UserMeterReport } from './listen/users.ts';
 export type { Measure, Recorder } from './measure/recorder.ts';
 export * from './poll/index.ts';
+export type { Published } from './publish/publisher.ts';
+export type { PaceSettings } from './publish/settings.ts';
+export { openUsage, type Usage, type UsageSettings, type UsageStatus } from './publish/usage.ts';
 export {
   type Portion,
   Publisher,
@@ -78,3 +81,6 @@ export {
 } from './publisher.ts';
 export { httpNetwork, realClock, realDisk, realRandomness } from './real.ts';
 export { runAgent } from './run.ts';
+export type { SpoolSettings } from './spool/settings.ts';
+export type { LostInterval } from './spool/snapshot.ts';
+export { Spool } from './spool/spool.ts';

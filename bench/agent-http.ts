@@ -1,0 +1,21 @@
+/** A node:http server that answers with a small page; with `url`, metered and published to it. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { meterHttp, openUsage } from '@tollgate/agent';
+
+const rows = Array.from({ length: 20 }, (_, i) => ({ id: i, name: `row ${i}`, tags: ['a', 'b'] }));
+const server = createServer((request, response) => {
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({ path: pathname, rows }));
+});
+
+process.once('message', async ({ url, folder }: { url: string; folder: string }) => {
+  if (url !== '') {
+    const usage = await openUsage({ url, key: 'key', source: 'bench', spool: folder });
+    usage.start();
+    meterHttp(server, { recorder: usage.recorder, tenant: { path: '/t/<tenant>/' } });
+  }
+  server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
+});
+process.on('disconnect', () => process.exit(0));

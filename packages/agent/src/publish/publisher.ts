@@ -1,0 +1,291 @@
+/**
+ * Publishes portions from the spool: paced, in order within a run, one request in flight, repeated byte for byte until it
+ * is answered. Small portions as long as they keep up; when more than a second's worth waits they grow with what
+ * waits, so that any backlog shrinks.
+ *
+ * Modes, told once: idle -> sending (a flight is frozen) -> waiting (no answer, or one that asks to come again) -> sending.
+ * A flight ends when each of its events is settled: taken, judged by the server, or found to be what no server takes.
+ */
+import { batchHeaders, type ItemOutcome } from '@tollgate/event';
+import type { Clock, HttpAnswer, Network, Randomness } from '../environment.ts';
+import type { Report } from '../publisher.ts';
+import type { Batch } from '../spool/lines.ts';
+import type { Spool } from '../spool/spool.ts';
+import { judge, type Verdict } from './answer.ts';
+import { Encoder } from './encode.ts';
+import { Flight } from './flight.ts';
+import { SelfReport } from './self-report.ts';
+import { type PaceSettings, paceDefaults } from './settings.ts';
+
+export interface PublishWorld {
+  clock: Clock;
+  random: Randomness;
+  network: Network;
+}
+
+/** What has happened since the start, for status and doctor. */
+export interface Published {
+  requests: number;
+  /** Events that are settled, repetitions the server knew included. */
+  events: number;
+  retries: number;
+  /** Events no server takes: set aside in refused.ndjson. */
+  setAside: number;
+  /** The server's clock less ours at the last answer that told it, ms, to the second; null: not known. */
+  clockOffsetMs: number | null;
+  /** ms since 1970; 0: never. */
+  lastAcknowledgedAt: number;
+  completeThrough: number;
+}
+
+const PATH = '/api/v1/events';
+const TYPE = 'application/cloudevents-batch+json';
+
+export class PacedPublisher {
+  readonly published: Published = {
+    requests: 0,
+    events: 0,
+    retries: 0,
+    setAside: 0,
+    clockOffsetMs: null,
+    lastAcknowledgedAt: 0,
+    completeThrough: 0,
+  };
+  readonly #spool: Spool;
+  readonly #world: PublishWorld;
+  readonly #source: string;
+  readonly #settings: PaceSettings;
+  readonly #report: (report: Report) => void;
+  readonly #encoder: Encoder;
+  readonly #self: SelfReport;
+  readonly #begun: number;
+  #flight: Flight | null = null;
+  #failures = 0;
+  #lastTrouble = '';
+  #emptyAt: number;
+  #turn: 'fresh' | 'backlog' = 'fresh';
+
+  constructor(
+    spool: Spool,
+    world: PublishWorld,
+    settings: Partial<PaceSettings> & { source: string },
+    report: (report: Report) => void,
+  ) {
+    this.#spool = spool;
+    this.#world = world;
+    this.#source = settings.source;
+    this.#settings = { ...paceDefaults, ...settings };
+    this.#report = report;
+    this.#encoder = new Encoder(settings.source);
+    this.#self = new SelfReport(spool, world, settings.source, this.#settings.selfReportMs);
+    this.#begun = world.clock.elapsed();
+    this.#emptyAt = this.#begun - this.#settings.emptyMs;
+  }
+
+  /** Until the signal comes: a request every interval, as long as there is something to say. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#world;
+    const { intervalMs } = this.#settings;
+    while (!signal.aborted) {
+      const wait = await this.step(signal);
+      if (wait === 0) await this.#self.tell(signal);
+      // On the beat of the flushes: a process that sleeps is woken once for both.
+      await clock.sleep(Math.max(wait, intervalMs - (clock.elapsed() % intervalMs)), signal);
+    }
+  }
+
+  /** Everything that is ready, without a pause but after failures. True: all of it is acknowledged. */
+  async drain(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted && (this.#flight !== null || this.#spool.ready > 0)) {
+      const wait = await this.step(signal, true);
+      if (wait > 0) await this.#world.clock.sleep(wait, signal);
+    }
+    return this.#flight === null && this.#spool.ready === 0;
+  }
+
+  /** One request, if there is something to say. Resolves to how long to wait before the next, ms. Does not reject. */
+  async step(signal?: AbortSignal, all = false): Promise<number> {
+    try {
+      this.#flight ??= await this.#next(all);
+      if (this.#flight === null) return await this.#sayNothing(signal);
+      return await this.#try(this.#flight, signal);
+    } catch (error) {
+      if (signal?.aborted) return 0;
+      return this.#trouble(messageOf(error), null);
+    }
+  }
+
+  // What to send
+
+  async #next(all: boolean): Promise<Flight | null> {
+    const { startupDelayMs } = this.#settings;
+    const mayBacklog = all || this.#world.clock.elapsed() - this.#begun >= startupDelayMs;
+    const max = this.#size();
+    // Turn by turn, so that neither holds up the other.
+    const lines = this.#turn === 'fresh' ? (['fresh', 'backlog'] as const) : (['backlog', 'fresh'] as const);
+    for (const line of lines) {
+      if (line === 'backlog' && !mayBacklog) continue;
+      const batch = this.#spool.nextBatch(max, line);
+      if (batch === null) continue;
+      this.#turn = line === 'fresh' ? 'backlog' : 'fresh';
+      return this.#freeze(batch);
+    }
+    return null;
+  }
+
+  /** More than a second's worth waits: a tenth of it at a time, up to the bound. */
+  #size(): number {
+    const { portionRecords, intervalMs, requestRecords } = this.#settings;
+    const { ready } = this.#spool;
+    if (ready <= (portionRecords * 1000) / intervalMs) return portionRecords;
+    return Math.min(requestRecords, Math.max(portionRecords, Math.ceil(ready / 10)));
+  }
+
+  async #freeze(batch: Batch): Promise<Flight> {
+    const events: string[] = [];
+    let bytes = 0;
+    let portions = 0;
+    for (const portion of batch.portions) {
+      const texts: string[] = [];
+      for (const record of await this.#spool.records(portion))
+        texts.push(this.#encoder.event(batch.run, batch.first + events.length + texts.length, record));
+      for (const text of texts) bytes += text.length + 1;
+      if (portions > 0 && bytes > this.#settings.requestBytes) break;
+      for (const text of texts) events.push(text);
+      portions++;
+    }
+    if (portions === batch.portions.length) return new Flight(batch, events);
+    return new Flight({ ...batch, portions: batch.portions.slice(0, portions), completeThrough: 0 }, events);
+  }
+
+  // One try
+
+  async #try(flight: Flight, signal?: AbortSignal): Promise<number> {
+    const answer = await this.#post(flight.body, flight.batch.run, flight.sequence, flight.completeThrough, signal);
+    const verdict = judge(answer);
+    if (verdict.kind === 'again') return this.#trouble(`the server answered ${said(answer)}`, answer);
+    if (verdict.kind === 'settled') await this.#settled(flight, verdict);
+    else if (!(await this.#refused(flight, verdict, signal)))
+      return this.#trouble(`refused: ${verdict.reason}`, answer);
+    this.#failures = 0;
+    this.#lastTrouble = '';
+    if (flight.piece === undefined) this.#land(flight);
+    return 0;
+  }
+
+  async #settled(flight: Flight, { bad, receipts }: Extract<Verdict, { kind: 'settled' }>): Promise<void> {
+    const piece = flight.piece;
+    if (piece === undefined) return;
+    const { sequence, completeThrough } = flight;
+    const last = sequence + piece.to - piece.from - 1;
+    await this.#note('acknowledged.ndjson', { run: flight.batch.run, first: sequence, last, receipts });
+    for (const item of bad) {
+      const event = flight.events[piece.from + item.position];
+      if (event !== undefined) await this.#setAside(event, item);
+    }
+    flight.settle();
+    this.published.completeThrough = Math.max(this.published.completeThrough, completeThrough);
+    this.published.lastAcknowledgedAt = this.#world.clock.now();
+  }
+
+  /** False: it is not the content, an empty batch is refused as well. */
+  async #refused(
+    flight: Flight,
+    { position, large, reason }: Extract<Verdict, { kind: 'refused' }>,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const { from, to } = flight.piece as { from: number; to: number };
+    const named = position >= 0 && position < to - from;
+    if (!named && to - from > 1) flight.halve();
+    else {
+      if (!large && !(await this.#isContent(flight, signal))) return false;
+      await this.#setAside(flight.cut(named ? position : 0), { code: 'refused', message: reason });
+    }
+    return true;
+  }
+
+  async #isContent(flight: Flight, signal?: AbortSignal): Promise<boolean> {
+    const answer = await this.#post('[]', flight.batch.run, flight.sequence, 0, signal);
+    return answer.status >= 200 && answer.status < 300;
+  }
+
+  #land({ batch, events }: Flight): void {
+    this.#flight = null;
+    this.published.events += events.length;
+    this.#spool.acknowledge(...batch.portions);
+    // What was sent says how far we are: no need to say it again.
+    if (batch.completeThrough > 0) this.#emptyAt = this.#world.clock.elapsed();
+  }
+
+  async #sayNothing(signal?: AbortSignal): Promise<number> {
+    const { clock } = this.#world;
+    if (clock.elapsed() - this.#emptyAt < this.#settings.emptyMs) return 0;
+    const batch = this.#spool.nothingToSay();
+    if (batch === null || batch.completeThrough <= this.published.completeThrough) return 0;
+    const answer = await this.#post('[]', batch.run, batch.first, batch.completeThrough, signal);
+    if (answer.status >= 300) return this.#trouble(`the server answered ${said(answer)}`, answer);
+    this.#failures = 0;
+    this.#emptyAt = clock.elapsed();
+    this.published.completeThrough = batch.completeThrough;
+    this.published.lastAcknowledgedAt = clock.now();
+    return 0;
+  }
+
+  async #post(
+    body: string,
+    run: string,
+    sequence: number,
+    completeThrough: number,
+    signal?: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const sentAt = this.#world.clock.now();
+    const headers: Record<string, string> = {
+      [batchHeaders.run]: run,
+      [batchHeaders.sequence]: String(sequence),
+      [batchHeaders.source]: this.#source,
+      [batchHeaders.sentAt]: String(sentAt),
+    };
+    if (completeThrough > 0) headers[batchHeaders.completeThrough] = String(completeThrough);
+    this.published.requests++;
+    const answer = await this.#world.network.post(PATH, body, TYPE, signal, headers);
+    // The header is cut to the second: half of one is its mean error.
+    if (answer.date !== undefined)
+      this.published.clockOffsetMs = Math.round(answer.date + 500 - (sentAt + this.#world.clock.now()) / 2);
+    return answer;
+  }
+
+  // What goes wrong
+
+  /** Doubles from waitFirst to waitMax, then half of it by lot, so that agents do not come back all at once. */
+  #trouble(message: string, answer: HttpAnswer | null): number {
+    const { waitFirstMs, waitMaxMs, retryAfterMaxMs } = this.#settings;
+    if (message !== this.#lastTrouble) this.#report({ level: 'warn', message });
+    this.#lastTrouble = message;
+    this.published.retries++;
+    const full = Math.min(waitMaxMs, waitFirstMs * 2 ** Math.min(this.#failures++, 20));
+    const wait = full / 2 + (full / 2) * this.#world.random.fraction();
+    return Math.max(wait, Math.min(answer?.retryAfter ?? 0, retryAfterMaxMs));
+  }
+
+  async #setAside(event: string, why: Pick<ItemOutcome, 'message'> & { code: string }): Promise<void> {
+    this.published.setAside++;
+    this.#report({ level: 'error', message: `an event is set aside: ${why.code}: ${why.message}` });
+    await this.#note('refused.ndjson', { code: why.code, message: why.message, event: JSON.parse(event) as unknown });
+  }
+
+  /** A full disk must not stop what is on its way: the note is then only reported. */
+  async #note(name: string, content: object): Promise<void> {
+    const line = JSON.stringify({ at: new Date(this.#world.clock.now()).toISOString(), ...content });
+    await this.#spool
+      .note(name, line)
+      .catch((error: unknown) => this.#report({ level: 'warn', message: `${name}: ${messageOf(error)}: ${line}` }));
+  }
+}
+
+const said = ({ status, body }: HttpAnswer): string => `${status}: ${body.slice(0, 300)}`;
+
+const messageOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
+};

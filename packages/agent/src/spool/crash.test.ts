@@ -1,0 +1,101 @@
+/** Random crashes at any write: what is delivered is the truth less what was reported lost, and nothing comes twice. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Life } from './testing/life.ts';
+
+const isLong = process.env.CI === 'true';
+
+type Step =
+  | { do: 'add'; key: number; quantity: bigint }
+  | { do: 'tick'; ms: number }
+  | { do: 'send'; line: 'fresh' | 'backlog'; max: number; reply: boolean }
+  | { do: 'die'; bytes: number; keep: number }
+  | { do: 'kill'; keep: number }
+  | { do: 'stop' }
+  | { do: 'full'; room: number; ticks: number }
+  | { do: 'unsynced' };
+
+const keep = fc.oneof(fc.constant(1), fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true }));
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: fc.constant('add' as const), key: fc.nat(12), quantity: fc.bigInt(0n, 1n << 60n) }),
+  },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.integer({ min: 1, max: 400 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const),
+      line: fc.constantFrom('fresh' as const, 'backlog' as const),
+      max: fc.integer({ min: 1, max: 20 }),
+      reply: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('die' as const), bytes: fc.nat(600), keep }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('kill' as const), keep }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('full' as const), room: fc.nat(200), ticks: fc.nat(6) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('unsynced' as const) }) },
+);
+
+const measureOf = (key: number) => ({ meter: `m${key % 3}`, subject: key === 0 ? '' : `tenant-${key}` });
+
+class Run {
+  readonly life = new Life({ segmentBytes: 700, portionRecords: 3 });
+  #keep = 1;
+
+  async again(): Promise<void> {
+    const { life } = this;
+    life.disk.revive((unsynced) => Math.floor(unsynced * this.#keep));
+    life.disk.failingSyncs = 0;
+    life.clock.at += 5;
+    await life.open();
+  }
+
+  async step(step: Step): Promise<void> {
+    const { life } = this;
+    if (step.do === 'add') life.add(measureOf(step.key), step.quantity);
+    else if (step.do === 'tick') await life.tick(step.ms);
+    else if (step.do === 'send') await life.send(step.line, step.max, step.reply);
+    else if (step.do === 'die') {
+      life.disk.diesAfter = step.bytes;
+      this.#keep = step.keep;
+    } else if (step.do === 'kill') {
+      this.#keep = step.keep;
+      life.disk.dead = true;
+    } else if (step.do === 'stop') {
+      await life.spool.close().catch(() => undefined);
+      if (!life.disk.dead) await this.again();
+    } else if (step.do === 'full') {
+      life.disk.room = life.disk.used + step.room;
+      for (let i = 0; i < step.ticks && !life.disk.dead; i++) {
+        life.add(measureOf(i), i);
+        await life.tick(100);
+      }
+      life.disk.room = Number.POSITIVE_INFINITY;
+    } else life.disk.failingSyncs = 1;
+    if (life.disk.dead) await this.again();
+  }
+}
+
+test('whatever write the machine dies in, totals are the truth less the reported intervals, nothing twice', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 120 }), async (steps) => {
+      const run = new Run();
+      await run.life.open();
+      for (const step of steps) await run.step(step);
+      run.life.disk.failingSyncs = 0;
+      run.life.disk.diesAfter = Number.POSITIVE_INFINITY;
+      await run.life.tick(5000);
+      await run.life.drain();
+      const lost = run.life.spool.lostIntervals();
+      assert.deepEqual(sorted(run.life.totals()), sorted(run.life.expected(lost)));
+      for (const { from, to } of lost) assert.ok(to - from <= 1000 + 100 + 700, `${to - from} ms are lost`);
+    }),
+    { numRuns: isLong ? 4000 : 250 },
+  );
+});
+
+const sorted = (totals: Map<string, bigint>): [string, bigint][] =>
+  [...totals].filter(([, total]) => total > 0n).sort(([a], [b]) => (a < b ? -1 : 1));

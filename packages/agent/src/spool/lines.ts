@@ -1,0 +1,174 @@
+/**
+ * Buckets that are over become portions here. Two lines a life, each a run of its own: one for what is measured in it, one
+ * for the sums and portions an earlier life left. So the backlog can wait while fresh portions go, and each run is
+ * sent in the order of its numbers.
+ */
+import type { Sums } from '../measure/sums.ts';
+import type { Table } from '../measure/table.ts';
+import type { Writer } from './bytes.ts';
+import { FRAME_HEAD } from './frames.ts';
+import { choose, type Portion, type Stored, writePortion } from './portion.ts';
+import { PortionQueue } from './queue.ts';
+import type { Recovered } from './recover.ts';
+import type { SpoolSettings } from './settings.ts';
+
+interface Line {
+  readonly run: string;
+  next: number;
+  /** Buckets that are over and not wholly in portions. */
+  tables: Table[];
+  /** Portions that may be sent. */
+  readonly queue: PortionQueue;
+}
+
+/** Portions of one run whose numbers follow each other. */
+export interface Batch {
+  readonly run: string;
+  readonly first: number;
+  readonly portions: readonly Portion[];
+  /** 0: nothing can be said. */
+  readonly completeThrough: number;
+}
+
+export class Lines {
+  readonly sums: Sums;
+  readonly #settings: SpoolSettings;
+  readonly #backlog: Line;
+  readonly #fresh: Line;
+  #nextPortion: number;
+  #through = 0;
+
+  constructor(sums: Sums, found: Recovered, life: string, settings: SpoolSettings) {
+    this.sums = sums;
+    this.#settings = settings;
+    this.#backlog = { run: `${life}-r`, next: 1, tables: found.tables, queue: new PortionQueue() };
+    this.#fresh = { run: life, next: 1, tables: [], queue: new PortionQueue() };
+    this.#nextPortion = found.nextPortion;
+    for (const portion of found.portions) this.#backlog.queue.push(portion);
+  }
+
+  /** Takes over the buckets that are over. To be called with what is read next, without a wait between. */
+  collect(): void {
+    for (const table of this.sums.takeOver()) this.#fresh.tables.push(table);
+  }
+
+  /** All tables with something not in portions, and the open one. */
+  get tables(): Table[] {
+    return [...this.#backlog.tables, ...this.#fresh.tables, this.sums.open];
+  }
+
+  /** Number of the next portion to be made. */
+  get nextPortion(): number {
+    return this.#nextPortion;
+  }
+
+  /** Portions that may be sent, by number. */
+  get queued(): Stored[] {
+    return [...this.#backlog.queue, ...this.#fresh.queue].sort((a, b) => a.number - b.number);
+  }
+
+  /** Records of buckets that are over, not yet in portions. */
+  get waiting(): number {
+    return waitingIn(this.#backlog) + waitingIn(this.#fresh);
+  }
+
+  get ready(): number {
+    return this.#backlog.queue.records + this.#fresh.queue.records;
+  }
+
+  /** Records of an earlier life. */
+  get backlog(): number {
+    return this.#backlog.queue.records + waitingIn(this.#backlog);
+  }
+
+  enqueue(portion: Stored): void {
+    const line = portion.run === this.#fresh.run ? this.#fresh : this.#backlog;
+    line.queue.push(portion);
+  }
+
+  /** Removes portions from the fronts of both lines. */
+  drop(gone: (portion: Stored) => boolean): Stored[] {
+    return [...this.#backlog.queue.drop(gone), ...this.#fresh.queue.drop(gone)];
+  }
+
+  /** The oldest bucket that only memory has; undefined: none. It is given up. */
+  giveUpOldest(): Table | undefined {
+    return this.#fresh.tables.shift();
+  }
+
+  next(max: number, which: 'fresh' | 'backlog'): Batch | null {
+    const [own, other] = which === 'fresh' ? [this.#fresh, this.#backlog] : [this.#backlog, this.#fresh];
+    const portions = own.queue.upTo(max);
+    const [first, last] = [portions[0], portions.at(-1)];
+    if (first === undefined || last === undefined) return null;
+    // A declaration counts on all portions made before: the other line may still hold one.
+    const alone = other.queue.first === undefined || other.queue.first.number > last.number;
+    return { run: first.run, first: first.first, portions, completeThrough: alone ? last.completeThrough : 0 };
+  }
+
+  /** Where an empty batch of the fresh run stands, and everything before which instant is in portions. */
+  declaration(): Batch {
+    this.collect();
+    return { run: this.#fresh.run, first: this.#fresh.next, portions: [], completeThrough: this.#frontier() };
+  }
+
+  /** A few at each flush, so many that a bucket is done in half the time of the next one. Offsets count from `kept`. */
+  make(writer: Writer, kept: number): Stored[] {
+    const { portionRecords, flushMs } = this.#settings;
+    const flushes = Math.max(1, this.sums.settings.bucketMs / 2 / flushMs);
+    let quota = Math.max(portionRecords, Math.ceil(this.waiting / flushes));
+    const made: Stored[] = [];
+    for (const line of [this.#backlog, this.#fresh]) {
+      for (const table of line === this.#fresh ? [...line.tables, this.sums.open] : line.tables) {
+        while (quota > 0 && (table.over ? table.waiting > 0 : table.levels.length > 0)) {
+          const portion = this.#makeOne(writer, kept, line, table);
+          if (portion === null) continue;
+          quota -= portion.records;
+          made.push(portion);
+        }
+      }
+      if (line.tables.length > 0) line.tables = line.tables.filter((table) => table.waiting > 0);
+    }
+    return made;
+  }
+
+  #makeOne(writer: Writer, kept: number, line: Line, table: Table): Stored | null {
+    const taken = choose(table, this.#settings.portionRecords);
+    if (taken.records === 0) {
+      table.portioned = taken.portionedTo;
+      return null;
+    }
+    const at = writer.length;
+    const isLast = table.over && table.waiting === taken.levels + taken.portionedTo - table.portioned;
+    const completeThrough = this.#frontier(isLast ? table : undefined);
+    const head = { number: this.#nextPortion++, run: line.run, first: line.next, completeThrough };
+    line.next += taken.records;
+    writePortion(writer, table, taken, head);
+    return {
+      ...head,
+      records: taken.records,
+      from: table.start,
+      to: table.end,
+      segment: 0,
+      offset: at - kept + FRAME_HEAD,
+      length: writer.length - at - FRAME_HEAD,
+      payload: null,
+    };
+  }
+
+  /** Everything before this instant is in portions. `done`: a table whose last portion is being made. */
+  #frontier(done?: Table): number {
+    let through = this.sums.open.start;
+    for (const line of [this.#backlog, this.#fresh])
+      for (const table of line.tables)
+        if (table !== done && table.waiting > 0) through = Math.min(through, table.start);
+    this.#through = Math.max(this.#through, through);
+    return this.#through;
+  }
+}
+
+const waitingIn = ({ tables }: Line): number => {
+  let sum = 0;
+  for (const table of tables) sum += table.waiting;
+  return sum;
+};

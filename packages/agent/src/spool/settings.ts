@@ -1,0 +1,24 @@
+export interface SpoolSettings {
+  /** At most this much of the time is only in memory, ms. */
+  flushMs: number;
+  /** A sign of life is written at least so often, ms: it bounds the interval a crash is reported with. */
+  heartbeatMs: number;
+  /** Records of one portion, and portions made at each flush, at least. */
+  portionRecords: number;
+  /** Bytes after which a new segment is begun, and of all segments together. */
+  segmentBytes: number;
+  maxBytes: number;
+  /** Records of buckets that are over which may wait in memory while the disk takes nothing. */
+  memoryRecords: number;
+  /** Bytes of portions kept in memory, so that they need not be read back. */
+  cacheBytes: number;
+}
+export const spoolDefaults: SpoolSettings = {
+  flushMs: 100,
+  heartbeatMs: 1000,
+  portionRecords: 100,
+  segmentBytes: 4 * 1024 * 1024,
+  maxBytes: 1024 ** 3,
+  memoryRecords: 500_000,
+  cacheBytes: 16 * 1024 * 1024,
+};

@@ -1,0 +1,112 @@
+/** A spool over many lives, with a clock of its own and a server that settles by (run, number). */
+import type { Clock, Randomness } from '../../environment.ts';
+import type { Measure } from '../../measure/recorder.ts';
+import type { SumsSettings } from '../../measure/sums.ts';
+import type { SpoolSettings } from '../settings.ts';
+import { Spool } from '../spool.ts';
+import { MemoryDisk } from './memory-disk.ts';
+
+export const START = 1_790_000_000_000;
+
+export class HandClock implements Clock {
+  at = START;
+  now = (): number => this.at;
+  elapsed = (): number => this.at - START;
+  sleep = async (ms: number): Promise<void> => {
+    this.at += ms;
+  };
+}
+
+export interface Delivered {
+  meter: string;
+  subject: string;
+  value: bigint;
+  count: number;
+  at: number;
+}
+
+export class Life {
+  readonly disk = new MemoryDisk();
+  readonly clock = new HandClock();
+  readonly truth: { key: string; quantity: bigint; at: number }[] = [];
+  /** By `run-number`: what comes twice must be the same. */
+  readonly server = new Map<string, Delivered>();
+  spool!: Spool;
+  lives = 0;
+  readonly settings: Partial<SpoolSettings>;
+  readonly sums: SumsSettings;
+
+  constructor(settings: Partial<SpoolSettings> = {}, sums: SumsSettings = { bucketMs: 1000, keysMax: 1000 }) {
+    this.settings = settings;
+    this.sums = sums;
+  }
+
+  async open(): Promise<Spool> {
+    const random: Randomness = { hex: () => `life${++this.lives}`, fraction: () => 0.5 };
+    const world = { clock: this.clock, random, disk: this.disk };
+    this.spool = await Spool.open(world, this.settings, this.sums);
+    return this.spool;
+  }
+
+  add(measure: Measure, quantity: number | bigint): void {
+    this.spool.sums.add(measure, quantity);
+    this.truth.push({ key: keyOf(measure), quantity: BigInt(quantity), at: this.clock.at });
+    this.clock.at += 1;
+  }
+
+  async tick(ms: number): Promise<void> {
+    this.clock.at += ms;
+    await this.spool.flush().catch(() => undefined);
+    this.clock.at += 1;
+  }
+
+  /** Sends one batch; `reply` false: the server has it, we do not know. False: there was none. */
+  async send(line: 'fresh' | 'backlog', max = 100, reply = true): Promise<boolean> {
+    const batch = this.spool.nextBatch(max, line);
+    if (batch === null) return false;
+    let number = batch.first;
+    for (const portion of batch.portions) {
+      for (const { key, at, value, count } of await this.spool.records(portion)) {
+        const own = { meter: key.meter, subject: key.subject, value: BigInt(value), count, at };
+        const id = `${batch.run}-${number++}`;
+        const known = this.server.get(id);
+        if (known !== undefined && JSON.stringify(known, big) !== JSON.stringify(own, big))
+          throw new Error(`${id} came with another content`);
+        this.server.set(id, own);
+      }
+    }
+    if (reply) this.spool.acknowledge(...batch.portions);
+    return true;
+  }
+
+  /** Everything that can be sent is. */
+  async drain(): Promise<void> {
+    for (let idle = 0; idle < 3; ) {
+      await this.spool.flush();
+      const sent = (await this.send('backlog')) || (await this.send('fresh'));
+      idle = sent ? 0 : idle + 1;
+    }
+  }
+
+  totals(): Map<string, bigint> {
+    const totals = new Map<string, bigint>();
+    for (const { meter, subject, value } of this.server.values()) {
+      const key = keyOf({ meter, subject });
+      totals.set(key, (totals.get(key) ?? 0n) + value);
+    }
+    return totals;
+  }
+
+  /** The truth without what lies in an interval. */
+  expected(lost: readonly { from: number; to: number }[]): Map<string, bigint> {
+    const totals = new Map<string, bigint>();
+    for (const { key, quantity, at } of this.truth) {
+      if (lost.some(({ from, to }) => from <= at && at < to)) continue;
+      totals.set(key, (totals.get(key) ?? 0n) + quantity);
+    }
+    return totals;
+  }
+}
+
+const big = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+const keyOf = ({ meter, subject }: Measure): string => `${meter} ${subject}`;
