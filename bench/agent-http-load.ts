@@ -8,7 +8,9 @@ const SOCKETS = 32;
 const TENANTS = 200;
 
 const requestFor = (i: number): Buffer =>
-  Buffer.from(`GET /t/tenant-${String(i % TENANTS).padStart(4, '0')}/page HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n`);
+  Buffer.from(
+    `GET /t/tenant-${String(i % TENANTS).padStart(4, '0')}/page HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n`,
+  );
 const requests = Array.from({ length: TENANTS }, (_, i) => requestFor(i));
 
 const open = (port: number): Promise<Socket> =>

@@ -1,9 +1,9 @@
-/** A node:http server that answers with a small page; with `url`, metered and published to it. */
+/** A node:http server that answers with a page of 5 kB of JSON; with `url`, metered and published to it. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { meterHttp, openUsage } from '@tollgate/agent';
 
-const rows = Array.from({ length: 20 }, (_, i) => ({ id: i, name: `row ${i}`, tags: ['a', 'b'] }));
+const rows = Array.from({ length: 100 }, (_, i) => ({ id: i, name: `row ${i}`, tags: ['a', 'b'] }));
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   response.setHeader('content-type', 'application/json');

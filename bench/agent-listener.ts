@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { next, start } from './agent-processes.ts';
 import { quantile, round } from './common.ts';
 
-const SPAN_MS = 1500;
+const SPAN_MS = 1000;
 
 const ask = <T>(child: ChildProcess, message: object): Promise<T> => {
   const answer = next<T>(child);

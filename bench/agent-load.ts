@@ -63,14 +63,17 @@ const load = ({ port, rate, tenants, seed }: Orders): (() => void) => {
     const kind = lot() < 0.5 ? 'service' : 'webapp';
     const [bytesIn, bytesOut] = [logNormal(2000, lot), logNormal(10_000, lot)];
     inFlight++;
-    const call = request({ port, host: '127.0.0.1', agent, path: `/${kind}/${who}/${bytesIn}/${bytesOut}` }, (response) => {
-      response.resume();
-      response.on('end', () => {
-        inFlight--;
-        note(`${kind}.in ${who}`, bytesIn);
-        note(`${kind}.out ${who}`, bytesOut);
-      });
-    });
+    const call = request(
+      { port, host: '127.0.0.1', agent, path: `/${kind}/${who}/${bytesIn}/${bytesOut}` },
+      (response) => {
+        response.resume();
+        response.on('end', () => {
+          inFlight--;
+          note(`${kind}.in ${who}`, bytesIn);
+          note(`${kind}.out ${who}`, bytesOut);
+        });
+      },
+    );
     call.on('error', () => {
       inFlight--;
       failed++;

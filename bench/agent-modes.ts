@@ -47,7 +47,15 @@ class Summing {
     let events: unknown[] = [];
     for (const { meter, subject, value } of sums.values()) {
       const id = String(this.#id++);
-      events.push({ specversion: '1.0', id, source: 'bench', type: meter, subject, time, data: { value: String(value) } });
+      events.push({
+        specversion: '1.0',
+        id,
+        source: 'bench',
+        type: meter,
+        subject,
+        time,
+        data: { value: String(value) },
+      });
       if (events.length < PER_REQUEST) continue;
       await this.#send(events);
       events = [];

@@ -15,7 +15,7 @@ import { type Mode, PER_REQUEST } from './agent-modes.ts';
 import { next, start } from './agent-processes.ts';
 import { type BenchOptions, type BenchResult, inFolder, machine, numberOf, round, say } from './common.ts';
 
-const WARM_MS = 5000;
+const WARM_MS = 10_000;
 const modes = ['none', 'A', 'A1', 'B', 'C'] as const;
 
 interface Counted {
@@ -63,7 +63,7 @@ export function run(options: BenchOptions): Promise<BenchResult> {
         found.set(mode, await oneMode(mode, settings, collector, url, `${folder}/${mode}`));
       }
       say('listener: paired runs');
-      const listener = await listenerThroughputRatio(url, folder, numberOf(options, 'pairs', 9));
+      const listener = await listenerThroughputRatio(url, folder, numberOf(options, 'pairs', 15));
       const { svg } = options.given;
       if (svg !== undefined) writeFileSync(svg, curvesSvg(curvesOf(found), { ...settings }));
       return resultOf(found, listener, settings);

@@ -99,7 +99,8 @@ export class Sums implements Recorder {
 
   #find(measure: Measure): Cell | null {
     const cell = this.#lookUp(measure);
-    if (cell !== null && isFrozen(measure) && this.#frozen.size < this.settings.keysMax) this.#frozen.set(measure, cell);
+    if (cell !== null && isFrozen(measure) && this.#frozen.size < this.settings.keysMax)
+      this.#frozen.set(measure, cell);
     return cell;
   }
 

@@ -127,7 +127,8 @@ test('kill -9 while a misbehaving server is published to: nothing twice, nothing
     let turn = 0;
     lives.sink.mood = () => moods[turn++ % moods.length] as Mood;
     const rounds = isLong ? 12 : 2;
-    for (let i = 0; i < rounds; i++) assert.equal(await lives.live(350 + ((i * 97) % 400), 'SIGKILL', i + 1), 'SIGKILL');
+    for (let i = 0; i < rounds; i++)
+      assert.equal(await lives.live(350 + ((i * 97) % 400), 'SIGKILL', i + 1), 'SIGKILL');
     const lost = await lives.finish();
     assert.equal(lost.length, rounds);
     lives.check(lost);

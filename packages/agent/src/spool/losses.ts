@@ -12,55 +12,68 @@ interface Pending {
 }
 
 export class Losses {
-  #all: LostInterval[] = [];
+  /** In the log. */
+  readonly #known: LostInterval[] = [];
+  /** In frames that are composed, and in none yet. */
+  #composed: Pending[] = [];
   #unwritten: Pending[] = [];
 
   constructor(known: readonly LostInterval[]) {
-    // A snapshot may hold what a frame behind it says again.
-    const seen = new Set<string>();
-    for (const interval of known) {
-      const text = Object.values(interval).join(' ');
-      if (!seen.has(text)) this.#all.push(interval);
-      seen.add(text);
-    }
+    for (const interval of known) addTo(this.#known, interval);
   }
 
+  /** Neighbours joined, oldest first. */
   get all(): readonly LostInterval[] {
-    return this.#all;
+    const all = [...this.#known];
+    for (const { interval } of [...this.#composed, ...this.#unwritten]) addTo(all, interval);
+    return all;
+  }
+
+  /** What a snapshot says: the rest has frames of its own. */
+  get known(): readonly LostInterval[] {
+    return this.#known;
   }
 
   /**
    * The life before ended without a word. All it had measured up to the last flush is in the log, so what it lost lies
-   * behind that; and it was dead before its next sign of life was due.
+   * behind that; and it was dead before its next sign of life was due. Said with the first snapshot.
    */
-  crash({ stopped, coveredAt, aliveAt }: Recovered, now: number, settings: SpoolSettings): LostInterval | null {
-    if (stopped) return null;
+  crash({ stopped, coveredAt, aliveAt }: Recovered, now: number, settings: SpoolSettings): void {
+    if (stopped) return;
     const latest = aliveAt + settings.heartbeatMs + settings.flushMs;
     // A clock that was set back in between makes `now` no bound.
     const to = now > aliveAt ? Math.min(now, latest) : latest;
-    const interval = { from: coveredAt, to: Math.max(to, coveredAt + 1), records: 0, reason: 'crash' } as const;
-    this.#all.push(interval);
-    return interval;
+    addTo(this.#known, { from: coveredAt, to: Math.max(to, coveredAt + 1), records: 0, reason: 'crash' });
   }
 
   /** `table`: goes with the interval, whole; 0: none. */
   add(interval: LostInterval, table = 0): void {
     this.#unwritten.push({ interval, table });
-    const last = this.#all.at(-1);
-    if (last !== undefined && last.reason === interval.reason && (touch(last, interval) || this.#all.length >= MAX))
-      this.#all[this.#all.length - 1] = joined(last, interval);
-    else this.#all.push(interval);
-    if (this.#all.length > MAX)
-      this.#all.splice(0, 2, joined(...(this.#all.slice(0, 2) as [LostInterval, LostInterval])));
   }
 
   write(writer: Writer): void {
     for (const { interval, table } of this.#unwritten) writeLost(writer, interval, table);
+    this.#composed.push(...this.#unwritten);
     this.#unwritten = [];
+  }
+
+  /** What was written is durable. */
+  confirm(): void {
+    for (const { interval } of this.#composed) addTo(this.#known, interval);
+    this.#composed = [];
   }
 }
 
-const touch = (a: LostInterval, b: LostInterval): boolean => a.from <= b.to && b.from <= a.to;
+/** Joins neighbours of one reason; beyond the bound the two oldest, whatever lies between. */
+const addTo = (all: LostInterval[], interval: LostInterval): void => {
+  const last = all.at(-1);
+  const touches = last !== undefined && last.from <= interval.to && interval.from <= last.to;
+  if (touches && last.reason === interval.reason && interval.reason !== 'crash')
+    all[all.length - 1] = joined(last, interval);
+  else all.push(interval);
+  const [first, second] = all;
+  if (all.length > MAX && first && second) all.splice(0, 2, joined(first, second));
+};
 
 const joined = (a: LostInterval, b: LostInterval): LostInterval => ({
   from: Math.min(a.from, b.from),

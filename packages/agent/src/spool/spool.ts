@@ -251,7 +251,7 @@ export class Spool {
       nextTable: this.sums.open.number + 1,
       nextPortion: this.#lines.nextPortion - (unwritten?.portions.length ?? 0),
       alive: rangesOf(this.#lines.queued),
-      lost: this.#losses.all,
+      lost: this.#losses.known,
     };
     writeSnapshot(writer, head, this.#lines.tables);
     const keep = unwritten?.keep ?? Buffer.alloc(0);
@@ -288,6 +288,7 @@ export class Spool {
   /** `base`: where the kept part begins in the current segment. */
   #written({ portions, settled, now }: Composed, base: number): void {
     this.#unwritten = null;
+    this.#losses.confirm();
     this.#coveredAt = Math.max(this.#coveredAt, now);
     for (const { segment } of settled) this.#log.settled(segment);
     for (const portion of portions) {
