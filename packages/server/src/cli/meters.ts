@@ -5,9 +5,11 @@ import { connect } from './connect.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
 import { table } from './table.ts';
 
-const definition = (file: string): Record<string, unknown> => {
+type Definition = Record<string, unknown>;
+
+const definition = (file: string): Definition => {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    return JSON.parse(readFileSync(file, 'utf8')) as Definition;
   } catch (error) {
     throw new CliError(
       Exit.usage,
@@ -40,11 +42,17 @@ export const metersCommand = (program: Command, io: Io): void => {
     });
   meters
     .command('create <file>')
-    .description('define a meter from a JSON file; it covers the past too')
+    .description('define a meter, or a list of them, from a JSON file; it covers the past too')
     .action(async (file: string) => {
-      const meter = await connect(io).call('POST /api/v1/meters', { body: definition(file) });
-      if (io.flags.json) return json(io, meter);
-      io.out(`Defined meter ${meter.key}. The next run of the job computes its past: \`tollgate job run\`.\n`);
+      const read: Definition | readonly Definition[] = definition(file);
+      const list: readonly Definition[] = Array.isArray(read) ? read : [read];
+      const made = [];
+      for (const one of list) made.push(await connect(io).call('POST /api/v1/meters', { body: one }));
+      if (io.flags.json) return json(io, Array.isArray(read) ? made : made[0]);
+      const names = made.map((meter) => meter.key).join(', ');
+      io.out(
+        `Defined ${made.length === 1 ? 'meter' : 'meters'} ${names}. The next run of the job computes the past: \`tollgate job run\`.\n`,
+      );
     });
   meters
     .command('set <key> <file>')
