@@ -20,6 +20,11 @@ export class SimulatedNetwork implements Network {
   readonly #time: VirtualTime;
   readonly #server: () => Machine | undefined;
   weather: Weather;
+  /**
+   * Copies that came late and told something new, because the request they are copies of never arrived. What they say of
+   * the sender's clock is late too, and cannot be told from a clock that is behind: their times are taken as skewed.
+   */
+  lateNews = 0;
 
   constructor(lots: Lots, time: VirtualTime, server: () => Machine | undefined, weather: Weather) {
     this.#lots = lots;
@@ -46,7 +51,8 @@ export class SimulatedNetwork implements Network {
   async #again(path: string, body: string, ms: number): Promise<void> {
     await this.#time.sleep(ms);
     // Nobody waits for this one; a server that is down refuses it.
-    await this.#deliver(path, body).catch(() => undefined);
+    const reply = await this.#deliver(path, body).catch(() => undefined);
+    if ((reply?.outcome?.accepted ?? 0) > 0) this.lateNews++;
   }
 
   /** A server that dies with the request in its hands never answers: the connection breaks when the process is gone. */
