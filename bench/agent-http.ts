@@ -2,12 +2,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { meterHttp, openUsage } from '@tollgate/agent';
+import { page } from './agent-page.ts';
 
-const rows = Array.from({ length: 100 }, (_, i) => ({ id: i, name: `row ${i}`, tags: ['a', 'b'] }));
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ path: pathname, rows }));
+  response.end(page(pathname));
 });
 
 process.once('message', async ({ url, folder }: { url: string; folder: string }) => {

@@ -1,11 +1,12 @@
 /**
- * The service that is measured: a node:http server that does a little for each request and meters it in one of the modes.
+ * The service that is measured: a node:http server that makes a page for each request and meters it in one of the modes.
  * Samples its own CPU every 100 ms from `begin` to `end`.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Mode, type ModeSettings, publishing } from './agent-modes.ts';
+import { page } from './agent-page.ts';
 
 const SAMPLE_MS = 100;
 
@@ -16,11 +17,10 @@ const publisher = await new Promise<Awaited<ReturnType<typeof publishing>>>((res
 );
 
 let records = 0;
-const page = JSON.stringify({ rows: Array.from({ length: 8 }, (_, i) => ({ id: i, name: `row ${i}` })) });
 const server = createServer((request, response) => {
   const [, kind = '', tenant = '', bytesIn, bytesOut] = (request.url ?? '').split('/');
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ tenant, ...(JSON.parse(page) as object) }));
+  response.end(page(request.url ?? ''));
   publisher.add(`${kind}.in`, tenant, Number(bytesIn));
   publisher.add(`${kind}.out`, tenant, Number(bytesOut));
   records += 2;

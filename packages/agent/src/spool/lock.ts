@@ -1,6 +1,6 @@
 /** One process a spool: a file with the holder's pid and, where the system tells it, the time that process began. */
 import { readFileSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Folders held by this process: its own pid in a lock file is otherwise that of a life before, in a container. */
@@ -32,6 +32,18 @@ const holds = (content: string): boolean => {
   return isAlive(number) && (began === '' || beginning(number) === '' || beginning(number) === began);
 };
 
+/**
+ * Removes the lock of a dead process. Moved first: two that find it dead at once must not remove each other's new one, so
+ * who moved something else puts it back.
+ */
+const takeAway = async (path: string, content: string): Promise<void> => {
+  const aside = `${path}.${process.pid}`;
+  await rename(path, aside).catch(() => undefined);
+  const moved = await readFile(aside, 'utf8').catch(() => content);
+  if (moved !== content) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+};
+
 /** Throws when another living process, or another spool of this one, has it. */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
@@ -48,8 +60,8 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 3) throw error;
       }
       const content = await readFile(path, 'utf8').catch(() => '');
-      if (holds(content)) throw inUse(`process ${content.split(' ')[0]}`);
-      await rm(path, { force: true });
+      if (holds(content)) throw inUse(`process ${content.trim().split(' ')[0]}`);
+      await takeAway(path, content);
     }
   } catch (error) {
     held.delete(folder);

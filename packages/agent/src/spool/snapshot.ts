@@ -74,7 +74,7 @@ export function writeSnapshot(writer: Writer, snapshot: Snapshot, tables: readon
     writer.varint(snapshot.lost.length);
     for (const interval of snapshot.lost) lostTo(writer, interval);
     writer.varint(tables.length);
-    for (const table of tables) writeTable(writer, table, snapshot.now);
+    for (const table of tables) writeTable(writer, table);
   });
 }
 

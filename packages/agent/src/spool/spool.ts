@@ -3,39 +3,24 @@
  * its sums become portions, a few at each flush, so that the end of a bucket is no burst; a portion may be sent once its
  * frame is on the disk, under numbers that a restart finds again.
  *
- * Modes, told once: a flush composes frames from memory (nothing else moves sums), writes and syncs them; if that fails
- * the composed bytes are kept and are the next flush's first work, and measuring goes on in memory.
+ * Flushes run one at a time, in the background. One that fails is told, and measuring goes on in memory until one works.
  */
 import type { Clock, Randomness } from '../environment.ts';
 import { Sums, type SumsSettings, sumsDefaults } from '../measure/sums.ts';
 import { beatBytes } from './beat.ts';
-import { Writer } from './bytes.ts';
 import type { SpoolDisk } from './disk.ts';
-import { Kind } from './frames.ts';
+import { Journal } from './journal.ts';
 import { type Batch, Lines } from './lines.ts';
-import { Log } from './log.ts';
 import { Losses } from './losses.ts';
 import { type Portion, type PortionRecord, readRecords, type Stored } from './portion.ts';
 import { type Recovered, recover } from './recover.ts';
 import { type SpoolSettings, spoolDefaults } from './settings.ts';
-import { type LostInterval, rangesOf, writeSettled, writeSnapshot, writeTime } from './snapshot.ts';
-import { writeSums } from './sums-frame.ts';
+import type { LostInterval } from './snapshot.ts';
 
 export interface SpoolWorld {
   clock: Clock;
   random: Randomness;
   disk: SpoolDisk;
-}
-
-/** Composed and not yet durable. */
-interface Composed {
-  readonly bytes: Buffer;
-  /** The part that has to be in a new segment too, if this one is given up: all but sums, which are in its snapshot. */
-  readonly keep: Buffer;
-  readonly portions: readonly Stored[];
-  readonly settled: readonly Stored[];
-  /** When it was composed: all that was measured before is in it or on disk. */
-  readonly now: number;
 }
 
 /** Size of the files for people, each with one older part. */
@@ -49,18 +34,12 @@ export class Spool {
   readonly damaged: number;
   readonly #clock: Clock;
   readonly #disk: SpoolDisk;
-  readonly #log: Log;
   readonly #unlock: () => Promise<void>;
   readonly #lines: Lines;
   readonly #losses: Losses;
-  readonly #writer = new Writer(64 * 1024);
-  /** Acknowledged or forced out, and not yet said in the log. */
-  #settled: Stored[] = [];
-  #unwritten: Composed | null = null;
-  #cached = 0;
-  /** Monotonic and wall time of the last word that all measured so far is on disk. */
+  readonly #journal: Journal;
+  /** Monotonic time of the last word that all measured so far is on disk. */
   #beatAt: number;
-  #coveredAt: number;
   #running: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
 
@@ -74,8 +53,8 @@ export class Spool {
     try {
       const found = await recover(world.disk);
       const spool = new Spool(world, { ...spoolDefaults, ...settings }, sums, found, unlock);
-      await spool.#begin();
-      await spool.#log.clean();
+      await spool.#journal.begin();
+      await spool.#journal.log.clean();
       return spool;
     } catch (error) {
       await unlock();
@@ -96,13 +75,11 @@ export class Spool {
     this.settings = settings;
     this.damaged = found.damaged;
     this.#lines = new Lines(new Sums(clock, sums, found.nextTable), found, random.hex(8), settings);
-    this.#beatAt = clock.elapsed();
-    this.#coveredAt = clock.now();
-    this.#log = new Log(disk);
-    for (const { number, bytes } of found.segments) this.#log.know(number, bytes);
-    for (const portion of found.portions) this.#log.born(portion.segment);
     this.#losses = new Losses(found.lost);
-    this.#losses.crash(found, this.#coveredAt, settings);
+    const now = clock.now();
+    this.#losses.crash(found, now, settings);
+    this.#journal = new Journal(disk, { lines: this.#lines, losses: this.#losses }, found, now, settings);
+    this.#beatAt = clock.elapsed();
   }
 
   get sums(): Sums {
@@ -124,7 +101,7 @@ export class Spool {
 
   /** Bytes of the log. */
   get bytes(): number {
-    return this.#log.bytes;
+    return this.#journal.log.bytes;
   }
 
   /** True while a flush is at the disk. */
@@ -164,19 +141,19 @@ export class Spool {
 
   /** What an empty batch may say; null: portions are on their way, they say it. */
   nothingToSay(): Batch | null {
-    return this.ready > 0 || this.#unwritten !== null ? null : this.#lines.declaration();
+    return this.ready > 0 || this.#journal.hasUnwritten ? null : this.#lines.declaration();
   }
 
   /** Rejects when the log cannot be read. */
   async records(portion: Portion): Promise<PortionRecord[]> {
     const { payload, segment, offset, length } = portion as Stored;
-    return readRecords(payload ?? (await this.#log.readAt(segment, offset, length)));
+    return readRecords(payload ?? (await this.#journal.log.readAt(segment, offset, length)));
   }
 
   /** They are durable elsewhere, or set aside. Written down with the next flush; until then a restart repeats them. */
   acknowledge(...portions: readonly Portion[]): void {
     const numbers = new Set(portions.map(({ number }) => number));
-    for (const portion of this.#lines.drop(({ number }) => numbers.has(number))) this.#settle(portion);
+    for (const portion of this.#lines.drop(({ number }) => numbers.has(number))) this.#journal.settle(portion);
   }
 
   /** For people: a line in a bounded file beside the log. */
@@ -195,10 +172,9 @@ export class Spool {
   async close(): Promise<void> {
     try {
       await this.flush();
-      writeTime(this.#writer, Kind.stop, this.#clock.now());
-      await this.#log.append(this.#writer.take());
+      await this.#journal.stop(this.#clock.now());
     } finally {
-      await this.#log.close();
+      await this.#journal.log.close();
       await this.#unlock();
     }
   }
@@ -224,123 +200,32 @@ export class Spool {
   }
 
   async #flushOnce(): Promise<void> {
-    if (this.#log.length === Number.POSITIVE_INFINITY || this.#mayRotate()) await this.#begin();
-    if (this.#unwritten !== null) await this.#write(this.#unwritten);
+    await this.#journal.prepare();
     const now = this.#clock.now();
-    this.#compose(now);
-    if (this.#unwritten !== null) await this.#write(this.#unwritten);
-    else await this.#beat(now);
-    if (this.#log.bytes > this.settings.maxBytes) this.#forceOutOldest();
-    await this.#log.clean();
+    if (await this.#journal.write(now)) this.#beatAt = this.#clock.elapsed();
+    else await this.#beat();
+    if (this.bytes > this.settings.maxBytes) this.#journal.forceOutOldest();
+    await this.#journal.log.clean();
   }
 
-  /** A snapshot is cheap when little is open: right after the last bucket went into portions. */
-  #mayRotate(): boolean {
-    const { segmentBytes } = this.settings;
-    if (this.#unwritten !== null || this.#log.length < segmentBytes) return false;
-    return this.#log.length > 2 * segmentBytes || this.#lines.waiting === 0;
-  }
-
-  /** A new segment; what was composed for the old one and is not in the snapshot goes along. */
-  async #begin(): Promise<void> {
-    this.#lines.collect();
-    const writer = new Writer(64 * 1024);
-    const unwritten = this.#unwritten;
-    const head = {
-      now: unwritten?.now ?? this.#coveredAt,
-      nextTable: this.sums.open.number + 1,
-      nextPortion: this.#lines.nextPortion - (unwritten?.portions.length ?? 0),
-      alive: rangesOf(this.#lines.queued),
-      lost: this.#losses.known,
-    };
-    writeSnapshot(writer, head, this.#lines.tables);
-    const keep = unwritten?.keep ?? Buffer.alloc(0);
-    const snapshot = Buffer.concat([writer.view(), keep]);
-    await this.#log.begin(snapshot);
-    if (unwritten !== null) this.#written(unwritten, snapshot.length - keep.length);
-  }
-
-  #compose(now: number): void {
-    this.#lines.collect();
-    const writer = this.#writer;
-    const touched = this.#lines.tables.filter((table) => table.touched.length > 0);
-    // Only with the last frame of the flush all of it is there.
-    for (const table of touched) writeSums(writer, table, now, table === touched.at(-1) ? now : this.#coveredAt);
-    if (touched.length > 0) this.#beatAt = this.#clock.elapsed();
-    const kept = writer.length;
-    const settled = this.#settled;
-    this.#settled = [];
-    for (const { first, last } of rangesOf(settled)) writeSettled(writer, first, last);
-    this.#losses.write(writer);
-    const portions = this.#lines.make(writer, kept);
-    if (writer.length === 0) return;
-    const bytes = writer.take();
-    const keep = bytes.subarray(kept);
-    for (const portion of portions) this.#cache(portion, keep);
-    this.#unwritten = { bytes, keep, portions, settled, now };
-  }
-
-  async #write(composed: Composed): Promise<void> {
-    const at = await this.#log.append(composed.bytes);
-    this.#written(composed, at + composed.bytes.length - composed.keep.length);
-  }
-
-  /** `base`: where the kept part begins in the current segment. */
-  #written({ portions, settled, now }: Composed, base: number): void {
-    this.#unwritten = null;
-    this.#losses.confirm();
-    this.#coveredAt = Math.max(this.#coveredAt, now);
-    for (const { segment } of settled) this.#log.settled(segment);
-    for (const portion of portions) {
-      portion.segment = this.#log.segment;
-      portion.offset += base;
-      this.#log.born(portion.segment);
-      this.#lines.enqueue(portion);
-    }
-  }
-
-  #cache(portion: Stored, keep: Buffer): void {
-    if (this.#cached + portion.length > this.settings.cacheBytes) return;
-    this.#cached += portion.length;
-    portion.payload = keep.subarray(portion.offset, portion.offset + portion.length);
-  }
-
-  async #beat(now: number): Promise<void> {
+  /** Sums bear the time of their flush; while there are none, this says that there were none. */
+  async #beat(): Promise<void> {
     const elapsed = this.#clock.elapsed();
-    this.#coveredAt = Math.max(this.#coveredAt, now);
     if (elapsed - this.#beatAt < this.settings.heartbeatMs) return;
     this.#beatAt = elapsed;
-    await this.#disk.setBeat(beatBytes({ coveredAt: this.#coveredAt, aliveAt: this.#coveredAt }), false);
-  }
-
-  // What is too much
-
-  #settle(portion: Stored): void {
-    if (portion.payload !== null) this.#cached -= portion.length;
-    this.#settled.push(portion);
-  }
-
-  /** The oldest segment goes, with the portions that still wait in it. False: there is only the current one. */
-  #forceOutOldest(): boolean {
-    const segment = this.#log.oldest;
-    for (const portion of this.#lines.drop((p) => p.segment === segment)) {
-      const { from, to, records } = portion;
-      this.#losses.add({ from, to, records, reason: 'full' });
-      this.#log.settled(segment);
-      // Its frame goes with the segment: only that it is settled has to be said.
-      this.#settle({ ...portion, segment: 0 });
-    }
-    return segment > 0;
+    const { coveredAt } = this.#journal;
+    await this.#disk.setBeat(beatBytes({ coveredAt, aliveAt: coveredAt }), false);
   }
 
   /** The disk takes nothing: what waits in memory is bounded, the oldest goes first, and on the disk before in memory. */
   async #suffer(error: unknown): Promise<void> {
     this.#lines.collect();
     if (this.#lines.waiting > this.settings.memoryRecords) {
-      if (!isFull(error) || !this.#forceOutOldest()) this.#forceOutOfMemory();
-      await this.#log.clean().catch(() => undefined);
+      if (!isFull(error) || !this.#journal.forceOutOldest()) this.#forceOutOfMemory();
+      await this.#journal.log.clean().catch(() => undefined);
     }
-    const beat = { coveredAt: this.#coveredAt, aliveAt: Math.max(this.#clock.now(), this.#coveredAt) };
+    const { coveredAt } = this.#journal;
+    const beat = { coveredAt, aliveAt: Math.max(this.#clock.now(), coveredAt) };
     await this.#disk.setBeat(beatBytes(beat), true).catch(() => undefined);
   }
 

@@ -5,23 +5,26 @@ import { frame, Kind } from './frames.ts';
 import { KeyReader, KeyWriter } from './keys.ts';
 
 /**
- * Writes what was measured since the last flush and moves it into the sums. `covered`: all that was measured before, in
- * any table, is in the log with this frame.
+ * Writes what was measured since the last flush and moves it into the sums. All tables in one frame: a flush is in the
+ * log as a whole or not at all, so that what a crash lost begins at one instant.
  */
-export function writeSums(writer: Writer, table: Table, now: number, covered: number): void {
-  const { touched } = table;
-  table.touched = [];
-  table.flushedAt(now);
+export function writeSums(writer: Writer, tables: readonly Table[], now: number): void {
   frame(writer, Kind.sums, () => {
-    head(writer, table, covered);
-    define(writer, table, table.defined);
-    writer.varint(touched.length);
-    for (const cell of touched) flushCell(writer, table, cell);
+    writer.varint(now);
+    writer.varint(tables.length);
+    for (const table of tables) {
+      const { touched } = table;
+      table.touched = [];
+      table.flushedAt(now);
+      head(writer, table);
+      define(writer, table, table.defined);
+      writer.varint(touched.length);
+      for (const cell of touched) flushCell(writer, table, cell);
+    }
   });
 }
 
-const head = (writer: Writer, table: Table, covered: number): void => {
-  writer.varint(covered);
+const head = (writer: Writer, table: Table): void => {
   writer.varint(table.number);
   writer.varint(table.start);
   writer.varint(table.end - table.start);
@@ -51,10 +54,15 @@ const flushCell = (writer: Writer, table: Table, cell: Cell): void => {
   cell.levelAt = -1;
 };
 
-/** Adds the increments of a frame to the tables. Returns the instant before which all is in the log. */
+/** Adds the increments of a frame to the tables. Returns the instant before which all that was measured is in the log. */
 export function readSums(payload: Buffer, tables: Map<number, Table>): number {
   const reader = new Reader(payload);
-  const covered = reader.varint();
+  const now = reader.varint();
+  for (let left = reader.varint(); left > 0; left--) readIncrements(reader, tables);
+  return now;
+}
+
+const readIncrements = (reader: Reader, tables: Map<number, Table>): void => {
   const table = readTable(reader, tables);
   for (let left = reader.varint(); left > 0; left--) {
     const cell = table.cells[reader.varint()];
@@ -65,8 +73,7 @@ export function readSums(payload: Buffer, tables: Map<number, Table>): number {
     const set = reader.varint();
     if (set > 0) table.levels.push({ key: cell.key, level: reader.whole(), at: table.start + set - 1 });
   }
-  return covered;
-}
+};
 
 /** Stands for a key whose sum is in a portion. */
 const gone: Key = { meter: '', subject: '', dimensions: [] };
@@ -94,8 +101,8 @@ const readTable = (reader: Reader, tables: Map<number, Table>, whole = false): T
 };
 
 /** A table as a snapshot keeps it: every key, what is left of it to be put in portions. */
-export function writeTable(writer: Writer, table: Table, now: number): void {
-  head(writer, table, now);
+export function writeTable(writer: Writer, table: Table): void {
+  head(writer, table);
   // What is in portions is not named again.
   define(writer, table, table.portioned);
   for (let i = table.portioned; i < table.cells.length; i++) {
@@ -113,7 +120,6 @@ export function writeTable(writer: Writer, table: Table, now: number): void {
 }
 
 export function readWholeTable(reader: Reader, tables: Map<number, Table>): void {
-  reader.varint();
   const table = readTable(reader, tables, true);
   for (let i = table.portioned; i < table.cells.length; i++) {
     const cell = table.cells[i] as Cell;
