@@ -99,8 +99,7 @@ process.on('message', (message: Orders | 'stop') => {
   const waiting = setInterval(() => {
     if (inFlight > 0) return;
     clearInterval(waiting);
-    process.send?.({ totals, records, failed });
-    process.disconnect();
+    process.send?.({ totals, records, failed }, () => process.disconnect());
   }, 5);
 });
 process.on('disconnect', () => process.exit(0));

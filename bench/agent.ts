@@ -46,7 +46,7 @@ interface Settings {
 
 export function run(options: BenchOptions): Promise<BenchResult> {
   const settings: Settings = {
-    rate: numberOf(options, 'rate', 450),
+    rate: numberOf(options, 'rate', 1000),
     tenants: numberOf(options, 'tenants', 5000),
     seconds: numberOf(options, 'seconds', 30),
     periodMs: numberOf(options, 'period', 30) * 1000,

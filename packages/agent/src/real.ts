@@ -1,7 +1,6 @@
 /** The real world behind the agent's arguments. */
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock, Disk, Network, Randomness } from './environment.ts';
 import { post } from './post.ts';
 
@@ -9,7 +8,18 @@ export const realClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   // An abort ends the sleep early; it is not an error.
-  sleep: (ms, signal) => wait(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+  // Not by node:timers/promises: it costs three times as much, and loops of ours sleep ten times a second.
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      if (signal?.aborted) wake();
+      else signal?.addEventListener('abort', wake);
+    }),
 };
 
 export const realRandomness: Randomness = {

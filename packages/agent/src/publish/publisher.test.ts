@@ -17,7 +17,7 @@ test('a bucket that is over is published as one CloudEvent a key, numbered, with
   usage.recorder.add({ meter: 'm', subject: '', dimensions: { kind: 'x"y' } }, 2n ** 64n);
   await world.clock.pass(10_300);
   const [posted] = withEvents(world);
-  const at = new Date(1_790_000_000_100).toISOString();
+  const at = new Date(1_790_000_000_101).toISOString();
   assert.deepEqual(posted?.events, [
     {
       specversion: '1.0',

@@ -12,6 +12,7 @@ import type { Report } from '../publisher.ts';
 import type { Batch } from '../spool/lines.ts';
 import type { Spool } from '../spool/spool.ts';
 import { judge, type Verdict } from './answer.ts';
+import { untilBeat } from './beat.ts';
 import { Encoder } from './encode.ts';
 import { Flight } from './flight.ts';
 import { SelfReport } from './self-report.ts';
@@ -90,7 +91,7 @@ export class PacedPublisher {
       const wait = await this.step(signal);
       if (wait === 0) await this.#self.tell(signal);
       // On the beat of the flushes: a process that sleeps is woken once for both.
-      await clock.sleep(Math.max(wait, intervalMs - (clock.elapsed() % intervalMs)), signal);
+      await clock.sleep(Math.max(wait, untilBeat(clock, intervalMs)), signal);
     }
   }
 

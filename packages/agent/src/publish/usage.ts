@@ -9,6 +9,7 @@ import { folderDisk } from '../spool/folder.ts';
 import type { SpoolSettings } from '../spool/settings.ts';
 import type { LostInterval } from '../spool/snapshot.ts';
 import { Spool } from '../spool/spool.ts';
+import { untilBeat } from './beat.ts';
 import { PacedPublisher, type Published } from './publisher.ts';
 import type { PaceSettings } from './settings.ts';
 
@@ -135,7 +136,7 @@ class RunningUsage implements Usage {
     const { flushMs } = this.spool.settings;
     let trouble = '';
     while (!signal.aborted) {
-      await this.#clock.sleep(flushMs - (this.#clock.elapsed() % flushMs), signal);
+      await this.#clock.sleep(untilBeat(this.#clock, flushMs), signal);
       if (this.spool.busy) continue;
       this.spool.flush().then(
         () => {
