@@ -48,6 +48,7 @@ export function curvesSvg(
   const panels = [...curves].map(([name, curve], i) => panel(name, curve, TOP + i * PANEL, scale));
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
+    '<title>CPU of one metered service, published in four ways</title>',
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     `<text x="${LEFT}" y="20" font-size="15">CPU of one metered service, percent of a core: thin every 100 ms, thick every second</text>`,
     `<text x="${LEFT}" y="38">${tenants} tenants, ${rate} requests/s, 2 records a request, ${length} s in steady state</text>`,

@@ -72,4 +72,6 @@ process.once('SIGTERM', () => {
   void publisher.stop().then(() => process.exit(0));
 });
 process.on('disconnect', () => process.exit(0));
+// A machine that stalls for seconds must not cost us connections.
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
