@@ -9,6 +9,8 @@ export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs' | 'nft' | 'ip
 
 /** Long forms run under CI=true only. */
 export const isLong = process.env.CI === 'true';
+/** Why a test is skipped in the short form. */
+export const LONG_FORM = 'long form: runs with CI=true';
 
 const quiet = (command: string, args: readonly string[]): boolean => {
   try {

@@ -14,7 +14,7 @@ export interface Area {
 
 export const areas: readonly Area[] = [
   { name: 'event', prefix: 'packages/event/src/', short: 15, long: 60 },
-  { name: 'agent', prefix: 'packages/agent/src/', short: 20, long: 90 },
+  { name: 'agent', prefix: 'packages/agent/src/', short: 45, long: 150 },
   { name: 'client', prefix: 'packages/client/src/', short: 10, long: 30 },
   { name: 'domain', prefix: 'packages/server/src/domain/', short: 30, long: 150 },
   { name: 'store', prefix: 'packages/server/src/store/', short: 90, long: 300 },

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BATCH, call, eventually, JSON_TYPE, post } from '../http.ts';
-import { isLong, needs } from '../needs.ts';
+import { isLong, LONG_FORM, needs } from '../needs.ts';
 import { makeDataDir, removeDataDir, type Server, startServer, stopPostgres, withServer } from '../server.ts';
 import { runJob, usageRows, wholeSum } from '../usage.ts';
 
@@ -69,7 +69,7 @@ const fill = (dir: string, leave: number): (() => void) => {
 };
 
 test('a full disk answers 503 with Retry-After, loses nothing acknowledged, and recovers by itself', {
-  skip: needs('tmpfs'),
+  skip: isLong ? needs('tmpfs') : LONG_FORM,
 }, async () => {
   const mount = mkdtempSync(join(tmpdir(), 'tollgate-full-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400m,mode=0711', 'none', mount]);

@@ -12,7 +12,7 @@ import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../http.ts';
-import { isLong, needs } from '../needs.ts';
+import { isLong, LONG_FORM, needs } from '../needs.ts';
 import { type Server, withServer } from '../server.ts';
 import { usageRows, wholeSum } from '../usage.ts';
 import { bytesOfDatagrams, type Counters, RIGHT_ADDRESS, Wire } from './namespace.ts';
@@ -209,7 +209,8 @@ const sendStream = async (wire: Wire, bytes: number): Promise<void> => {
   }
 };
 
-const skip = needs('linux', 'netns');
+// Half a minute of real time for the windows to close.
+const skip = isLong ? needs('linux', 'netns') : LONG_FORM;
 
 test(
   'records equal the kernel’s counters and the sender’s count, across agent restarts, a re-created interface and a reset',
