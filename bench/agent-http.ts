@@ -18,4 +18,8 @@ process.once('message', async ({ url, folder }: { url: string; folder: string })
   }
   server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
 });
+// Asked before and after a span, for the CPU that it took.
+process.on('message', (message) => {
+  if (message === 'cpu') process.send?.({ cpu: process.cpuUsage() });
+});
 process.on('disconnect', () => process.exit(0));

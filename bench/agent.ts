@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { curvesSvg } from './agent-curves.ts';
-import { listenerThroughputRatio } from './agent-listener.ts';
+import { type ListenerCost, listenerThroughputRatio } from './agent-listener.ts';
 import { type Mode, PER_REQUEST } from './agent-modes.ts';
 import { next, start } from './agent-processes.ts';
 import { type BenchOptions, type BenchResult, inFolder, machine, numberOf, round, say } from './common.ts';
@@ -63,7 +63,7 @@ export function run(options: BenchOptions): Promise<BenchResult> {
         found.set(mode, await oneMode(mode, settings, collector, url, `${folder}/${mode}`));
       }
       say('listener: paired runs');
-      const listener = await listenerThroughputRatio(url, folder, numberOf(options, 'pairs', 15));
+      const listener = await listenerThroughputRatio(url, folder, numberOf(options, 'pairs', 31));
       const { svg } = options.given;
       if (svg !== undefined) writeFileSync(svg, curvesSvg(curvesOf(found), { ...settings }));
       return resultOf(found, listener, settings);
@@ -160,11 +160,7 @@ function figures(sampled: Sampled, truth: Truth, counted: Counted): Figures {
 const curvesOf = (found: ReadonlyMap<Mode, Figures>): Map<string, readonly number[]> =>
   new Map([...found].filter(([mode]) => mode !== 'none').map(([mode, { curve }]) => [mode, curve]));
 
-const resultOf = (
-  found: ReadonlyMap<Mode, Figures>,
-  listener: { ratio: number; pairs: readonly number[]; perSecond: number },
-  settings: Settings,
-): BenchResult => ({
+const resultOf = (found: ReadonlyMap<Mode, Figures>, listener: ListenerCost, settings: Settings): BenchResult => ({
   bench: 'agent',
   settings: {
     ...settings,
@@ -175,6 +171,7 @@ const resultOf = (
     observed: Object.fromEntries([...found].map(([mode, { observed }]) => [mode, observed])),
     bare_cpu_seconds_per_million: found.get('none')?.metrics.cpu_seconds_per_million,
     listener_pairs: listener.pairs,
+    listener_cpu_ratio: listener.cpuRatio,
     listener_requests_per_s: listener.perSecond,
     ...machine(),
   },
