@@ -13,7 +13,7 @@ import { Lots } from '../simulation/lots.ts';
 import { iso, runJob, usageRows, wholeSum } from '../usage.ts';
 import { EVENT_TYPE, EventPublisher, ReadingPublisher } from './publishers.ts';
 
-const KILLS = isLong ? 60 : 3;
+const KILLS = isLong ? 60 : 2;
 const HOUR = 3_600_000;
 /** How much of the past the counters play. */
 const PLAYED = (isLong ? 24 : 4) * HOUR;

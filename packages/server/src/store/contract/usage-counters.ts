@@ -221,7 +221,7 @@ export const usageCounterCases: UsageCases = {
           normal += all.length - odd.length;
         }
       }),
-      { numRuns: long ? 120 : 6 },
+      { numRuns: long ? 120 : 3 },
     );
     assert.ok(store.engine === 'model' || normal > 0);
   },

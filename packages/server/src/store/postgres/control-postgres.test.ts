@@ -64,7 +64,7 @@ controlContract('PostgreSQL', async () => {
 });
 
 test('random calls get the same answers from PostgreSQL and from the model', () =>
-  sameAnswers(async () => [await (await fresh()).open({ connections: 1 }), openControlModel()], long ? 300 : 12));
+  sameAnswers(async () => [await (await fresh()).open({ connections: 1 }), openControlModel()], long ? 300 : 5));
 
 const withDatabase = async (schema: string, work: (db: Database) => Promise<void>): Promise<void> => {
   const db = new Database({ connection: server.connection, schema, connections: 2, log: quiet });
