@@ -130,14 +130,14 @@ async function warnIfUnsafe(db: Database, log: (line: string) => void): Promise<
   if (row?.fsync !== 'on') log('this PostgreSQL runs with fsync off: what it acknowledges can be lost with the power');
 }
 
+const PROBE = `INSERT INTO meta (name, value) VALUES ('health', '1')
+  ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint % 1000000 + 1)::text
+  RETURNING current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes`;
+
 /** Writes one row for real: a full disk or a read-only standby shows itself here. Never rejects. */
 async function health(db: Database): Promise<{ writable: boolean; detail: string }> {
   try {
-    const [row] = await db.query<{ version: string; bytes: number }>(
-      `INSERT INTO meta (name, value) VALUES ('health', '1')
-       ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint % 1000000 + 1)::text
-       RETURNING current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes`,
-    );
+    const [row] = await db.twice(() => db.query<{ version: string; bytes: number }>(PROBE));
     return { writable: true, detail: `PostgreSQL ${row?.version}, ${Math.ceil((row?.bytes ?? 0) / 2 ** 20)} MB` };
   } catch (error) {
     return { writable: false, detail: explainError(error) };

@@ -30,10 +30,12 @@ const CONNECT_PAUSE_MS = 100;
 export class Database {
   readonly schema: string;
   private readonly pool: pg.Pool;
+  private readonly connections: number;
   private closed = false;
 
   constructor(settings: DatabaseSettings) {
     this.schema = settings.schema;
+    this.connections = settings.connections;
     const where =
       typeof settings.connection === 'string'
         ? { connectionString: settings.connection }
@@ -76,14 +78,16 @@ export class Database {
 
   /**
    * For work that may be done twice with the effect of once: when the connection breaks in the middle, nobody knows
-   * whether it was committed, and it is simply done again on the restarted server.
+   * whether it was committed, and it is simply done again on the restarted server. More than once at most as often as
+   * there are connections: each of them may have broken while it was idle.
    */
   async twice<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (this.closed || !(error instanceof StoreError) || error.code !== 'store.unavailable') throw error;
-      return work();
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (this.closed || !isBroken(error) || tries > this.connections) throw error;
+      }
     }
   }
 
@@ -120,12 +124,20 @@ export class Database {
         return await this.pool.connect();
       } catch (error) {
         const told = translate(error);
-        if (told.code !== 'store.unavailable' || tries >= CONNECT_TRIES) throw told;
+        if (told.code !== 'store.unavailable') throw told;
+        if (tries >= CONNECT_TRIES) throw new Unreachable(told.code, told.message, { cause: error });
         await pause(CONNECT_PAUSE_MS);
       }
     }
   }
 }
+
+/** No connection could be made for as long as one waits: trying the whole again would only double the wait. */
+class Unreachable extends StoreError {}
+
+/** The connection broke under a statement; the next one may hold. */
+const isBroken = (error: unknown): boolean =>
+  error instanceof StoreError && error.code === 'store.unavailable' && !(error instanceof Unreachable);
 
 export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 

@@ -19,6 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { layoutOf, openDataDir } from '../data-dir.ts';
 import { readPidFile } from './cluster.ts';
@@ -106,9 +107,18 @@ test('an adopted PostgreSQL that is killed is started again', { skip: long }, as
   const store = await openEmbeddedPostgres(settingsOf(root));
   const pid = readPidFile(layoutOf(root).postgres)?.pid;
   assert.ok(pid);
-  await store.setMeta('a', 'b');
+  // Several idle connections: each of them breaks, at a moment of its own.
+  await Promise.all(Array.from({ length: 5 }, () => store.setMeta('a', 'b')));
   process.kill(pid, 'SIGKILL');
-  assert.equal(await store.meta('a'), 'b');
+  // Its backends answer a moment longer than it lives: every call holds throughout, and in the end another one runs.
+  const runsAnother = (): boolean => ![undefined, pid].includes(readPidFile(layoutOf(root).postgres)?.pid);
+  for (let i = 0; i < 1000 && !runsAnother(); i++) {
+    await store.setMeta('a', String(i));
+    assert.equal(await store.meta('a'), String(i));
+    assert.match((await store.health()).detail, /^PostgreSQL \d+/);
+    await pause(10);
+  }
+  assert.equal(runsAnother(), true);
   assert.equal((await store.health()).writable, true);
   await store.close();
 });
