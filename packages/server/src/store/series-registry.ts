@@ -9,13 +9,22 @@ import type { ControlStore, NewSeries } from './control-store.ts';
 const epochOwnerText = (key: SeriesKey, epoch: number): string =>
   JSON.stringify([key.tenant, key.resource, key.meter, Object.entries(key.dimensions).sort(), epoch]);
 
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
 export class SeriesRegistry {
   private readonly control: ControlStore;
   private readonly ids = new Map<number, Series>();
   private readonly keys = new Map<string, Series>();
   private readonly byResource = new Map<string, Series[]>();
-  /** How many there are, by group and meter. */
-  private readonly counts = new Map<string, number>();
+  /** Ids by meter, by group. */
+  private readonly groups = new Map<number, Map<string, number[]>>();
   private readonly epochsSeen = new Set<string>();
   private readonly epochOwner = new Map<string, number>();
 
@@ -42,8 +51,9 @@ export class SeriesRegistry {
   findText(text: string): Series | undefined {
     return this.keys.get(text);
   }
-  countOf(group: number, meter: string): number {
-    return this.counts.get(`${group}:${meter}`) ?? 0;
+  /** The ids of a group by meter. */
+  inGroup(group: number): ReadonlyMap<string, readonly number[]> {
+    return this.groups.get(group) ?? new Map();
   }
   all(): IterableIterator<Series> {
     return this.ids.values();
@@ -98,11 +108,8 @@ export class SeriesRegistry {
     if (this.ids.has(series.id)) return;
     this.ids.set(series.id, series);
     this.keys.set(seriesKeyText(series), series);
-    const kind = `${groupOf(series.id)}:${series.meter}`;
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-    const place = `${series.tenant}\n${series.resource}`;
-    const list = this.byResource.get(place);
-    if (list === undefined) this.byResource.set(place, [series]);
-    else list.push(series);
+    const group = entry(this.groups, groupOf(series.id), () => new Map<string, number[]>());
+    entry(group, series.meter, () => []).push(series.id);
+    entry(this.byResource, `${series.tenant}\n${series.resource}`, () => []).push(series);
   }
 }

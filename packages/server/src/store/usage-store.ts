@@ -193,9 +193,15 @@ export interface UsageStore {
   touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]>;
   /**
    * Closes the span's windows for all normal series in SQL, writes their records at version `frontier`, reports the others.
-   * `counters`: how many counters are registered in the span; when that many had readings, none is looked for that had not.
+   * `counters`: ids of at least all counters registered in the span; only those of them without readings near are looked
+   * for further out. Without it every reading is.
    */
-  closeCounters(span: Span, frontier: Receipt, forceOdd: readonly number[], counters?: number): Promise<FastClose>;
+  closeCounters(
+    span: Span,
+    frontier: Receipt,
+    forceOdd: readonly number[],
+    counters?: readonly number[],
+  ): Promise<FastClose>;
   /** As closeCounters for the given series, without writing: the still open windows of a query. */
   computeCounters(
     span: Span,

@@ -58,10 +58,21 @@ async function closeFast(
   const { first, last } = groupRange(group);
   const forced = deps.exceptions.inSpan(from, to).filter((id) => id >= first && id <= last);
   const span = { firstSeries: first, lastSeries: last, from, to };
-  let counters = 0;
-  for (const meter of deps.book.meters()) if (isCounter(meter)) counters += deps.registry.countOf(group, meter.key);
-  const fast = await deps.usage.closeCounters(span, deps.frontier, forced, counters);
+  const fast = await deps.usage.closeCounters(span, deps.frontier, forced, countersOf(deps, group));
   return { written: fast.written, odd: fast.odd.map((series) => ({ series, from, to })) };
+}
+
+/**
+ * All series of the group that may have readings: of meters deleted since and of meters nobody knows, too. One too many
+ * costs a look, one too few its usage.
+ */
+function countersOf({ book, registry }: CloseDeps, group: number): number[] {
+  const out: number[] = [];
+  for (const [meter, ids] of registry.inGroup(group)) {
+    const versions = book.versions(meter);
+    if (versions.length === 0 || versions.some(isCounter)) out.push(...ids);
+  }
+  return out.sort((a, b) => a - b);
 }
 
 /** What may have changed in the closed windows of a span since the frontier it was last rewritten at. */

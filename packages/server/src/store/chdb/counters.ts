@@ -22,7 +22,7 @@ export async function closeCounters(
   span: Span,
   frontier: Receipt,
   forceOdd: readonly number[],
-  registered: number,
+  registered?: readonly number[],
 ): Promise<FastClose> {
   if (span.from % WINDOW_MS !== 0 || span.to % WINDOW_MS !== 0 || span.from >= span.to) {
     throw new StoreError('store.misuse', 'A span to close must be one or more whole windows.');
@@ -36,8 +36,8 @@ export async function closeCounters(
 interface Known {
   /** Series of the span that are left to the pure path. */
   forced: readonly number[];
-  /** How many counters the whole span has. */
-  registered: number;
+  /** At least all counters of the span; undefined: not told. */
+  registered: readonly number[] | undefined;
 }
 
 /** Halves the span when the engine refuses it for its memory limit: ten times the series take ten times the statements. */
@@ -76,39 +76,58 @@ async function closeSpan(held: HeldLane, span: Span, frontier: Receipt, known: K
   const { forced, registered } = known;
   const which = forced.length === 0 ? inRange(span) : `${inRange(span)} AND series NOT IN ${setOf(forced, 'UInt32')}`;
   try {
-    let odd = await stage(held, normalSeries(span, frontier, which));
+    let { normal, odd } = await stage(held, normalSeries(span, frontier, which));
     if (odd.length > MANY_ODD) {
       // A storm of repetitions, perhaps, that the engine has not merged yet.
       await held.execute(`TRUNCATE TABLE ${STAGING}`);
-      odd = await stage(held, normalSeries(span, frontier, which, 'merged'));
+      ({ normal, odd } = await stage(held, normalSeries(span, frontier, which, 'merged')));
     }
-    const normal = (await held.rows(`SELECT count() FROM ${STAGING} WHERE ok`)).u64();
-    if (normal > 0) await held.execute(recordsOfStaged(STAGING, span, frontier));
-    if (normal + odd.length + forced.length < registered) odd.push(...(await silentSeries(held, span)));
-    return { odd, written: (normal * (span.to - span.from)) / WINDOW_MS };
+    if (normal.length > 0) await held.execute(recordsOfStaged(STAGING, span, frontier));
+    const silent = await silentSeries(held, span, unseen(span, registered, [normal, odd, forced]));
+    return { odd: [...odd, ...silent], written: (normal.length * (span.to - span.from)) / WINDOW_MS };
   } finally {
     await held.execute(`TRUNCATE TABLE ${STAGING}`);
   }
 }
 
-/** Fills the staging table; returns the series that are not normal. */
-async function stage(held: HeldLane, select: string): Promise<number[]> {
+/** Fills the staging table; returns the series that are in it. */
+async function stage(held: HeldLane, select: string): Promise<{ normal: number[]; odd: number[] }> {
   await held.execute(`INSERT INTO ${STAGING} ${select}`);
-  return list(held, `SELECT series FROM ${STAGING} WHERE ok = 0`);
+  const normal: number[] = [];
+  const odd: number[] = [];
+  const rows = await held.rows(`SELECT series, ok FROM ${STAGING}`);
+  while (rows.more) {
+    const series = rows.u32();
+    (rows.u8() === 1 ? normal : odd).push(series);
+  }
+  return { normal, odd };
+}
+
+/** The counters of the span that are in none of the lists; null: not known. */
+function unseen(
+  span: Span,
+  registered: readonly number[] | undefined,
+  lists: readonly (readonly number[])[],
+): number[] | null {
+  if (registered === undefined) return null;
+  const seen = new Set(lists.flat());
+  return registered.filter((id) => id >= span.firstSeries && id <= span.lastSeries && !seen.has(id));
 }
 
 /**
  * Series without any reading in the context that may have usage there all the same: readings on both sides of it (the
  * span lies in their gap), or a first reading after it that declares a start before its end. Answered from the projection
- * of each part, for facts of any receipt: one too many is only more work for the pure path.
+ * of each part, for facts of any receipt: one too many is only more work for the pure path. `among`: only these can be.
  */
-async function silentSeries(held: HeldLane, span: Span): Promise<number[]> {
+async function silentSeries(held: HeldLane, span: Span, among: readonly number[] | null): Promise<number[]> {
+  if (among?.length === 0) return [];
+  const which = among === null ? inRange(span) : seriesIn(among);
   const after = dateTime(span.to + WINDOW_MS);
   const later = await list(
     held,
     `SELECT series FROM (
        SELECT series, max(bucket) AS latest FROM reading
-       WHERE ${inRange(span)} AND toDate(bucket) >= toDate(${after}) AND series NOT IN (SELECT series FROM ${STAGING})
+       WHERE ${which} AND toDate(bucket) >= toDate(${after}) AND series NOT IN (SELECT series FROM ${STAGING})
        GROUP BY series
      ) WHERE latest >= ${after}`,
   );

@@ -173,7 +173,7 @@ export class UsageChdb implements UsageStore {
     span: Span,
     frontier: Receipt,
     forceOdd: readonly number[],
-    registered = Number.POSITIVE_INFINITY,
+    registered?: readonly number[],
   ): Promise<FastClose> {
     return counters.closeCounters(this.lanes.job, span, frontier, forceOdd, registered);
   }

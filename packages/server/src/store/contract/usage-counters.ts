@@ -162,6 +162,27 @@ export const usageCounterCases: UsageCases = {
     if (store.engine !== 'model') assert.deepEqual(odd, [2, 5]);
   },
 
+  'a silent series is found among those registered, however many others are read': async ({ store }) => {
+    const day = 96 * W;
+    await write(store, {
+      readings: [
+        ...ramp(1, DAY - W, DAY + 3 * W, 5 * MINUTE, 1n, 1),
+        // Read, and not among those told: a meter that was deleted leaves such series.
+        ...ramp(7, DAY - W, DAY + 3 * W, 5 * MINUTE, 1n, 200),
+        readingAt(2, 500, { t: DAY - 3 * day }),
+        readingAt(2, 501, { t: DAY + 2 * day, value: 10n }),
+        readingAt(5, 504, { t: DAY - 5 * W }),
+        readingAt(5, 505, { t: DAY + 5 * W, value: 3n }),
+      ],
+    });
+    const span = { ...GROUP, from: DAY, to: DAY + 2 * W };
+    const oddOf = async (forced: number[], told: number[]): Promise<number[]> =>
+      (await store.closeCounters(span, ALL, forced, told)).odd.filter((id) => id === 2 || id === 5);
+    assert.equal((await oddOf([], [1, 2]))[0], 2);
+    assert.deepEqual(await oddOf([9], [1, 2, 5]), [2, 5]);
+    assert.deepEqual(await oddOf([2], [1, 2, 5]), [2, 5]);
+  },
+
   'random streams: closed or odd, never wrong, as of any frontier': async ({ store }) => {
     const long = process.env.CI === 'true';
     let normal = 0;
