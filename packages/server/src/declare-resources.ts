@@ -1,6 +1,7 @@
 /**
- * What agents say of the resources they report on, as control facts. Names and tags anyone may say. Whose a resource is and
- * what is billable only the installation's own agents: a tenant's key would otherwise take its own traffic off the bill.
+ * What agents say of the resources they report on, as control facts. A name, and the tag of a resource nobody knows yet,
+ * anyone may say. Everything else only the installation's own agents: a tenant's key would otherwise take its own traffic
+ * off the bill, or fill the log of control facts with a tag that changes with every batch.
  */
 import type { ResourceHint } from '@tollgate/event';
 import type { Book } from './domain/book.ts';
@@ -18,7 +19,10 @@ export async function declareResources(
   if (bodies.length > 0) await log.append(bodies, { tenant, author: source, reason: 'told with its readings' });
 }
 
-/** Only what is not known already: an agent says all it knows at every start. */
+/**
+ * Only what is not known already: an agent says all it knows at every start, and others in every batch. What is known
+ * costs a look into the book and nothing else.
+ */
 export function factsOf(book: Book, tenant: string, hint: ResourceHint): ControlBody[] {
   const trusted = tenant === '';
   const known = book.resource(tenant, hint.id);
@@ -27,7 +31,7 @@ export function factsOf(book: Book, tenant: string, hint: ResourceHint): Control
     kind: 'resource',
     id: hint.id,
     trafficType: (trusted ? type : undefined) ?? known?.trafficType ?? null,
-    tag: hint.tag ?? known?.tag ?? '',
+    tag: (trusted || known === undefined ? hint.tag : undefined) ?? known?.tag ?? '',
     billable: (trusted ? hint.billable : undefined) ?? known?.billable ?? null,
     name: known?.name || hint.name || '',
   };

@@ -86,6 +86,45 @@ test('a tenant’s agent names its resources, but cannot give them away or take 
   assert.deepEqual({ trafficType, billable, name }, { trafficType: null, billable: null, name: 'vnet0' });
 });
 
+test('what an agent of the installation says of a resource that is known takes the place of what it said before', async (t) => {
+  const api = await openApi(t);
+  const key = await api.key(null, ['ingest'], ['host-1']);
+  const { book } = api.context.log;
+  const of = () => {
+    const { trafficType, tag, billable } = book.resource('', 'host-1/nic') ?? {};
+    return [trafficType, tag, billable];
+  };
+  const facts = async () =>
+    (await api.context.control.facts(0, 1000, {})).filter((f) => f.body.kind === 'resource').length;
+  await say(api, key, [{ id: 'host-1/nic', trafficType: 'guest', tag: 'vlan:7' }]);
+  assert.deepEqual(of(), ['guest', 'vlan:7', null]);
+  await say(api, key, [{ id: 'host-1/nic', trafficType: 'public', tag: 'vlan:8' }], 3);
+  assert.deepEqual(of(), ['public', 'vlan:8', null]);
+  const before = await facts();
+  await say(api, key, [{ id: 'host-1/nic', trafficType: 'public', tag: 'vlan:8' }], 5);
+  await say(api, key, [{ id: 'host-1/nic', tag: 'vlan:8' }], 7);
+  assert.equal(await facts(), before, 'what is known is not recorded again');
+});
+
+test('a tenant’s agent says what a resource is once: nothing it says later of a known one makes a fact', async (t) => {
+  const api = await openApi(t);
+  await api.account('ada');
+  const key = await api.key('ada', ['ingest'], ['host-1']);
+  const { book } = api.context.log;
+  const told = () => {
+    const { trafficType, tag, billable, name } = book.resource('ada', 'host-1/nic') ?? {};
+    return [trafficType, tag, billable, name];
+  };
+  await say(api, key, [{ id: 'host-1/nic', name: 'eth0', tag: 'vlan:7' }]);
+  assert.deepEqual(told(), [null, 'vlan:7', null, 'eth0']);
+  const facts = async () => (await api.context.control.facts(0, 1000, {})).length;
+  const before = await facts();
+  for (let i = 1; i <= 3; i++)
+    await say(api, key, [{ id: 'host-1/nic', name: `eth${i}`, tag: `vlan:${i}`, billable: i % 2 === 0 }], 1 + 2 * i);
+  assert.deepEqual(told(), [null, 'vlan:7', null, 'eth0']);
+  assert.equal(await facts(), before);
+});
+
 test('what an agent says it lost is unobserved in the records of its events, also of closed windows, and said once', async (t) => {
   const api = await openApi(t);
   await api.account('ada');
@@ -135,4 +174,61 @@ test('what an agent says it lost is unobserved in the records of its events, als
     body: {},
   });
   assert.equal(foreign.body.code, 'auth.source');
+});
+
+const iso = (at: number): string => new Date(at).toISOString();
+const report = (api: TestApi, key: string, body: object, source = 'shop') =>
+  api.call(key, 'POST', `/api/v1/sources/${source}/report`, { body });
+const factsOf = async (api: TestApi) => await api.context.control.facts(0, 1000, {});
+
+test('all intervals of a report are recorded together, each once, however often they are named', async (t) => {
+  const api = await openApi(t);
+  const key = await api.key(null, ['ingest'], ['shop']);
+  const at = (minute: number) => ({ from: iso(FROM + minute * MINUTE), to: iso(FROM + (minute + 1) * MINUTE) });
+  let appends = 0;
+  const { append } = api.context.log;
+  api.context.log.append = (...args) => {
+    appends++;
+    return append.apply(api.context.log, args);
+  };
+  const first = await report(api, key, { lost: [{ ...at(0), records: 3 }, at(1), at(0)] });
+  assert.deepEqual([first.status, first.body.lostMs, appends], [200, 2 * MINUTE, 1], first.text);
+  const second = await report(api, key, { lost: [at(1), at(2)] });
+  assert.deepEqual([second.body.lostMs, appends], [3 * MINUTE, 2]);
+  await report(api, key, { lost: [at(0), at(2)] });
+  assert.equal(appends, 2, 'what is known is not written');
+  const lost = (await factsOf(api)).filter((f) => f.body.kind === 'unobserved');
+  assert.deepEqual(
+    lost.map((f) => f.reason),
+    ['lost, 3 records', 'lost', 'lost'],
+  );
+});
+
+const refusesLost = (name: string, lost: object[], pointer: string): void => {
+  test(`a report with ${name} is refused, and nothing of it is recorded`, async (t) => {
+    const api = await openApi(t);
+    const key = await api.key(null, ['ingest'], ['shop']);
+    const before = (await factsOf(api)).length;
+    const good = { from: iso(FROM), to: iso(FROM + MINUTE) };
+    const answer = await report(api, key, { spoolDepth: 3, lost: [good, ...lost] });
+    assert.deepEqual([answer.status, answer.body.code, answer.body.pointer], [400, 'request.invalid', pointer]);
+    assert.equal((await factsOf(api)).length, before);
+    const ahead = { from: iso(FROM), to: iso(START + 60_000) };
+    assert.equal((await report(api, key, { lost: [ahead] })).status, 200, 'the clock of a sender may be off a little');
+  });
+};
+refusesLost('an interval that ends in the future', [{ from: iso(FROM), to: iso(START + 60_001) }], '/lost/1/to');
+refusesLost('an interval that ends where it begins', [{ from: iso(FROM), to: iso(FROM) }], '/lost/1');
+
+test('of more sources than are kept, the depth of the one that has been silent for longest is forgotten', async (t) => {
+  const api = await openApi(t);
+  const key = await api.key(null, ['ingest']);
+  const { spools } = api.context;
+  const depthOf = (source: string) => spools.get(JSON.stringify(['', source]));
+  await report(api, key, { spoolDepth: 1 }, 'first');
+  await report(api, key, { spoolDepth: 2 }, 'second');
+  while (spools.size < 100_000) spools.set(`other-${spools.size}`, 0);
+  await report(api, key, { spoolDepth: 3 }, 'first');
+  await report(api, key, { spoolDepth: 4 }, 'third');
+  assert.deepEqual([spools.size, depthOf('first'), depthOf('second'), depthOf('third')], [100_000, 3, undefined, 4]);
 });

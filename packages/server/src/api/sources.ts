@@ -1,6 +1,7 @@
 /** Sources: who reports, how complete it is, when it last spoke and how far its clock is off. */
 import { type Static, Type } from '@sinclair/typebox';
-import type { SourceFact } from '../domain/control-fact.ts';
+import type { SourceFact, UnobservedFact } from '../domain/control-fact.ts';
+import { SKEW_LIMIT_MS } from '../domain/stamp.ts';
 import { Problem } from '../errors.ts';
 import { maySpeakFor, need } from './auth.ts';
 import { authorOf, type Context, tenantOf } from './context.ts';
@@ -43,7 +44,7 @@ const Report = Type.Object(
           records: Type.Optional(Type.Integer({ minimum: 0, description: 'Measurements known to be gone' })),
           reason: Type.Optional(Type.String({ maxLength: 256 })),
         }),
-        { maxItems: 1000, description: 'What it could not see or could not keep' },
+        { maxItems: 1000, description: 'What it could not see or could not keep; none of it may end in the future' },
       ),
     ),
   },
@@ -101,6 +102,49 @@ export const sourceRows = async (context: Context): Promise<Static<typeof Source
   });
 };
 
+/** Sources whose depth of spool is kept. */
+const SPOOLS_MAX = 100_000;
+
+/** The one told last stands at the end, so that of too many those go first that have been silent for longest. */
+const keepDepth = (spools: Context['spools'], name: string, depth: number): void => {
+  spools.delete(name);
+  spools.set(name, depth);
+  for (const oldest of spools.keys()) {
+    if (spools.size <= SPOOLS_MAX) break;
+    spools.delete(oldest);
+  }
+};
+
+type Lost = NonNullable<Static<typeof Report>['lost']>[number];
+
+/** What of it is new: an agent says it again after a lost answer, and once is enough. Throws for what cannot have been lost. */
+const lostFacts = (
+  context: Context,
+  tenant: string,
+  source: string,
+  lost: readonly Lost[],
+): { facts: UnobservedFact[]; reasons: string[] } => {
+  const known = new Set(context.log.book.lostBy(tenant, source).map(({ from, to }) => `${from}-${to}`));
+  const facts: UnobservedFact[] = [];
+  const reasons: string[] = [];
+  for (const [i, { reason = 'lost', records, ...interval }] of lost.entries()) {
+    const pointer = `/lost/${i}`;
+    const [from, to] = [instantOf(interval.from, `lost/${i}/from`), instantOf(interval.to, `lost/${i}/to`)];
+    if (from >= to) throw new Problem('request.invalid', 'An interval ends after it begins.', { pointer });
+    if (to > context.clock.now() + SKEW_LIMIT_MS) throw notYet(`${pointer}/to`, interval.to);
+    if (known.has(`${from}-${to}`)) continue;
+    known.add(`${from}-${to}`);
+    facts.push({ kind: 'unobserved', series: null, source, from, to });
+    reasons.push(records === undefined ? reason : `${reason}, ${records} records`);
+  }
+  return { facts, reasons };
+};
+
+const notYet = (pointer: string, to: string): Problem => {
+  const detail = `The interval ends at ${to}, which is still to come: nothing can be lost by then. Is the sender's clock right?`;
+  return new Problem('request.invalid', detail, { pointer });
+};
+
 export const sourceRoutes = (app: App, context: Context): void => {
   const tags = ['sources'];
   app.get('/api/v1/sources', { schema: { tags, response: { 200: Page(SourceRow) } } }, async (request) => {
@@ -127,18 +171,10 @@ export const sourceRoutes = (app: App, context: Context): void => {
       if (!maySpeakFor(who, id)) throw new Problem('auth.source');
       const tenant = who.account ?? '';
       const name = JSON.stringify([tenant, id]);
-      if (request.body.spoolDepth !== undefined) context.spools.set(name, request.body.spoolDepth);
-      for (const { reason, records, ...interval } of request.body.lost ?? []) {
-        const [from, to] = [instantOf(interval.from, 'from'), instantOf(interval.to, 'to')];
-        if (from >= to) throw new Problem('request.invalid', 'An interval ends after it begins.', { pointer: '/lost' });
-        // Said again after a lost answer: once is enough.
-        if (context.log.book.lostBy(tenant, id).some((i) => i.from === from && i.to === to)) continue;
-        const why = `${reason ?? 'lost'}${records === undefined ? '' : `, ${records} records`}`;
-        await context.log.append(
-          [{ kind: 'unobserved', series: null, source: id, from, to }],
-          authorOf(who, tenant, why),
-        );
-      }
+      const { spoolDepth, lost = [] } = request.body;
+      const { facts, reasons } = lostFacts(context, tenant, id, lost);
+      if (spoolDepth !== undefined) keepDepth(context.spools, name, spoolDepth);
+      if (facts.length > 0) await context.log.append(facts, authorOf(who, tenant, undefined), reasons);
       return row(context, tenant, id, (await lastSeen(context)).get(name));
     },
   );

@@ -17,8 +17,9 @@ import { type Committer, fill, type Group, joinGroup } from './commit.ts';
 import { conflictItem, eventAt, writeColumns } from './event-rows.ts';
 import { Grants } from './grants.ts';
 import { hashEvent } from './identity/event-hash.ts';
-import { type IdentityIndex, Known, type SegmentAnswers } from './identity/identity-index.ts';
+import { type IdentityIndex, Known } from './identity/identity-index.ts';
 import { Verdict } from './identity/segment.ts';
+import type { SegmentAnswers } from './identity/segment-lookup.ts';
 import type { Mark, Marks } from './marks.ts';
 import { type BookView, type EventReading, INSTANT_END, instantOf, Metering } from './metering.ts';
 import { Tally } from './outcome.ts';
@@ -327,7 +328,7 @@ class EventRequest {
 
   // Numbered batches
 
-  /** A publisher that numbers its events: what lies at or below the mark was accepted before, nothing is looked up. */
+  /** A publisher that numbers its events: the mark knows which numbers came before, nothing is looked up. */
   private async numbered(run: string): Promise<BatchOutcome> {
     const { cols, ctx } = this;
     const sequence = ctx.sequence;
@@ -359,7 +360,7 @@ class EventRequest {
         receipt: from + cols.count,
       });
       if (this.duplicates.length > 0) repeated = mark.settled;
-      if (cols.count > 0) into.claimSequence(mark, sequence + cols.count - 1);
+      if (cols.count > 0) into.claimSequence(mark, sequence, sequence + cols.count - 1);
     });
     await repeated;
     return this.answer(group, cols.count === 0 ? 0 : first);
@@ -368,7 +369,7 @@ class EventRequest {
   private dropRepeated(mark: Mark, sequence: number): void {
     const { cols } = this;
     for (let p = 0; p < cols.count; p++) {
-      if (cols.take[p] === 0 || sequence + p > mark.claimed) continue;
+      if (cols.take[p] === 0 || !mark.claimed.has(sequence + p)) continue;
       cols.take[p] = 0;
       this.duplicates.push(p);
     }

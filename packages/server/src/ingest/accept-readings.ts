@@ -1,5 +1,5 @@
 /**
- * The path of a compact batch of readings: series are registered first, then in one turn of the loop the high-water mark
+ * The path of a compact batch of readings: series are registered first, then in one turn of the loop the mark of the run
  * decides what is new, receipts are taken, readings stamped and written, and the batch's declaration behind them.
  */
 import type { BatchOutcome, ItemOutcome, ResourceHint } from '@tollgate/event';
@@ -23,7 +23,7 @@ export interface ReadingsContext {
 
 export interface ReadingsIntake extends Intake {
   skewMs: number;
-  /** Told of resources the book does not know yet, before their readings are stored. */
+  /** Told what batches say of resources, before their readings are stored: it decides what of it is new. */
   declareResources(tenant: string, source: string, hints: readonly ResourceHint[]): Promise<void>;
 }
 
@@ -64,12 +64,12 @@ class ReadingsRequest {
   async run(): Promise<BatchOutcome> {
     const { batch, in: intake } = this;
     const mark = intake.marks.of(this.tenant, batch.source, batch.run);
-    const { claimed } = mark;
-    const fresh = batch.rows.filter((row) => batch.sequence + row.position > claimed);
+    const { fallbacks } = mark;
+    const fresh = batch.rows.filter((row) => !mark.claimed.has(batch.sequence + row.position));
     const rows = this.ofKnownMeters(fresh);
-    await this.declareResources();
+    if (batch.resources.length > 0) await intake.declareResources(this.tenant, batch.source, batch.resources);
     const series = await this.register(rows);
-    return this.join(mark, claimed, rows, series);
+    return this.join(mark, fallbacks, rows, series);
   }
 
   /** Rows whose series names a cumulative meter; the others are rejected. */
@@ -87,15 +87,6 @@ class ReadingsRequest {
       this.faults.push({ position, outcome: 'rejected', code: 'meter.unknown', pointer, message });
       return false;
     });
-  }
-
-  private async declareResources(): Promise<void> {
-    const book = this.in.book();
-    const told = this.batch.resources.filter(
-      (hint) =>
-        hint.owners !== undefined || hint.billable !== undefined || book.resource(this.tenant, hint.id) === undefined,
-    );
-    if (told.length > 0) await this.in.declareResources(this.tenant, this.batch.source, told);
   }
 
   /** Series by index of head, for the heads that rows use. */
@@ -117,7 +108,7 @@ class ReadingsRequest {
 
   private async join(
     mark: Mark,
-    claimedBefore: number,
+    fallbacksBefore: number,
     rows: readonly Row[],
     series: ReadonlyMap<number, Series>,
   ): Promise<BatchOutcome> {
@@ -127,14 +118,15 @@ class ReadingsRequest {
     const size = { numbers: batch.items + 1, facts: rows.length + 1, bytes: this.size };
     const { group, first } = await joinGroup(this.in.committer, size, (into, from) => {
       // A commit failed while series were registered: what looked like a repetition is none, and was not prepared.
-      fellBack = mark.claimed < claimedBefore;
+      fellBack = mark.fallbacks > fallbacksBefore;
       if (fellBack) return;
       for (const row of rows) {
-        if (batch.sequence + row.position > mark.claimed) this.write(row, series.get(row.head) as Series, into, from);
+        if (!mark.claimed.has(batch.sequence + row.position))
+          this.write(row, series.get(row.head) as Series, into, from);
       }
       this.declare(into, from + batch.items);
       if (this.noteDuplicates(mark) > 0) repeated = mark.settled;
-      if (batch.items > 0) into.claimSequence(mark, batch.sequence + batch.items - 1);
+      if (batch.items > 0) into.claimSequence(mark, batch.sequence, batch.sequence + batch.items - 1);
     });
     if (fellBack) throw unavailable('The store could not commit.');
     await repeated;
@@ -146,7 +138,7 @@ class ReadingsRequest {
     const { batch, outcome } = this;
     let found = 0;
     for (const { position } of batch.rows) {
-      if (batch.sequence + position > mark.claimed) continue;
+      if (!mark.claimed.has(batch.sequence + position)) continue;
       // Another request may have claimed the row after it was found to be at fault: then it stays what it was.
       if (this.faults.some((fault) => fault.position === position)) continue;
       outcome.add(position, 'duplicate', 'reading.duplicate', '');

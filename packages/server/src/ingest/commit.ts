@@ -42,7 +42,7 @@ export class Group {
   readonly table: IdentityTable;
   readonly claims: number[] = [];
   readonly taken: Taken[] = [];
-  readonly marks = new Map<Mark, number>();
+  readonly sequences: { mark: Mark; first: number; last: number }[] = [];
   /** Last readings as they were before the group, by series. */
   readonly before = new Map<number, LastReading | undefined>();
   readonly readings: SeriesReading[] = [];
@@ -75,10 +75,9 @@ export class Group {
     this.last = taken.first + count - 1;
   }
 
-  claimSequence(mark: Mark, sequence: number): void {
-    mark.claimed = Math.max(mark.claimed, sequence);
-    mark.settled = this.settled;
-    this.marks.set(mark, Math.max(this.marks.get(mark) ?? -1, sequence));
+  claimSequence(mark: Mark, first: number, last: number): void {
+    mark.claim(first, last, this.settled);
+    this.sequences.push({ mark, first, last });
   }
 }
 
@@ -237,7 +236,7 @@ export class Committer {
     this.counts.readings += group.readings.length;
     this.counts.events += group.events;
     for (const taken of group.taken) taken.done();
-    for (const [mark, sequence] of group.marks) mark.committed = Math.max(mark.committed, sequence);
+    for (const { mark, first, last } of group.sequences) mark.committed.add(first, last);
     index.settled(group.number, clock.now());
     this.leave(group);
     this.tell(group);
@@ -285,10 +284,7 @@ export class Committer {
   private giveBack(group: Group): void {
     this.parts.restore(group.before);
     this.parts.index.unclaim(group.table, group.claims);
-    for (const mark of group.marks.keys()) {
-      mark.claimed = mark.committed;
-      mark.settled = Promise.resolve();
-    }
+    for (const { mark } of group.sequences) mark.fallBack();
   }
 
   /** Identities of the failed group's events that are on disk after all; asked for until the store answers. */

@@ -268,6 +268,20 @@ run('numbered batches are settled by their mark, without looking identities up',
   await next.ingest.close();
 });
 
+run('a numbered batch that others overtook is taken when it comes, also after a restart', async (w) => {
+  const batches = Array.from({ length: 3 }, () => [event(), event()]);
+  const send = async (world: World, i: number) =>
+    counts(await world.send(batches[i] ?? [], { run: 'r1', sequence: 1 + 2 * i }));
+  assert.deepEqual(await send(w, 2), [2, 0, 0, 0]);
+  assert.deepEqual(await send(w, 0), [2, 0, 0, 0]);
+  const next = await w.restart();
+  assert.deepEqual(await send(next, 0), [0, 2, 0, 0]);
+  assert.deepEqual(await send(next, 1), [2, 0, 0, 0]);
+  assert.deepEqual(await send(next, 2), [0, 2, 0, 0]);
+  assert.equal(w.events.length, 6);
+  await next.ingest.close();
+});
+
 run('a numbered batch whose commit failed is accepted when it comes again', async (w) => {
   const batch = [event(), event()];
   const ctx = { run: 'r1', sequence: 0 };

@@ -70,7 +70,7 @@ export interface IngestDeps {
   dir: string;
   log: Log;
   limits?: Partial<IngestLimits>;
-  /** Told of resources that readings name and the book does not know: the place to record what they are. */
+  /** Told what batches say of resources, known or not: the place to record what is new of it. */
   declareResources?: (tenant: string, source: string, hints: readonly ResourceHint[]) => Promise<void>;
   /** Where tables are written out and merged; in place for tests that want one thread. */
   background?: 'worker' | 'in-place';
@@ -115,7 +115,7 @@ export class Ingest {
     const index = await IdentityIndex.open(settings, usage, clock.now(), log);
     const stamper = await Stamper.open(usage, limits.skewMs);
     const marks = new Marks();
-    marks.restore(await usage.highWater());
+    marks.restore(await usage.acceptedNumbers());
     const restore: Stamper['restore'] = (before) => stamper.restore(before);
     const committer = new Committer({ usage, index, receipts: deps.receipts, clock, log, limits, restore });
     return new Ingest({

@@ -1,23 +1,42 @@
 /**
- * High-water marks: for each (tenant, source, run) the highest sequence that is durable, and the highest that is on its
- * way. What lies at or below the first was accepted before; between the two, its commit has to be awaited.
+ * What has come of each (tenant, source, run): the numbers that are durable, and those that are on their way. A number of
+ * the first kind was accepted before; of one that is only claimed the commit has to be awaited.
+ *
+ * Publishers send the batches of a run in order, so this is one range that grows. Tried first: only its end. But then a
+ * batch that others overtook counts as a repetition, and is lost without a word.
  */
-export interface Mark {
-  committed: number;
-  /** >= committed; falls back to it when a commit fails. */
-  claimed: number;
+import { NumberRanges } from '../domain/number-ranges.ts';
+import type { AcceptedNumbers } from '../store/usage-store.ts';
+
+export class Mark {
+  readonly committed = new NumberRanges();
+  /** Holds all that is committed, and falls back to that when a commit fails. */
+  claimed = new NumberRanges();
+  /** How often it fell back. */
+  fallbacks = 0;
   /** Settles when what is claimed is durable, rejects when it is not. */
-  settled: Promise<void>;
+  settled: Promise<void> = Promise.resolve();
+
+  claim(first: number, last: number, settled: Promise<void>): void {
+    this.claimed.add(first, last);
+    this.settled = settled;
+  }
+
+  fallBack(): void {
+    this.claimed = new NumberRanges(this.committed);
+    this.fallbacks++;
+    this.settled = Promise.resolve();
+  }
 }
 
 export class Marks {
   private readonly marks = new Map<string, Mark>();
 
-  restore(rows: readonly { tenant: string; source: string; run: string; lastSequence: number }[]): void {
-    for (const { tenant, source, run, lastSequence } of rows) {
+  restore(rows: readonly AcceptedNumbers[]): void {
+    for (const { tenant, source, run, first, last } of rows) {
       const mark = this.of(tenant, source, run);
-      mark.committed = Math.max(mark.committed, lastSequence);
-      mark.claimed = mark.committed;
+      mark.committed.add(first, last);
+      mark.claimed.add(first, last);
     }
   }
 
@@ -25,7 +44,7 @@ export class Marks {
     const name = JSON.stringify([tenant, source, run]);
     let mark = this.marks.get(name);
     if (mark === undefined) {
-      mark = { committed: -1, claimed: -1, settled: Promise.resolve() };
+      mark = new Mark();
       this.marks.set(name, mark);
     }
     return mark;

@@ -21,7 +21,6 @@ export interface BookView {
   /** Newest versions, deleted ones left out. */
   meters(): Iterable<Meter>;
   meter(key: string): Meter | undefined;
-  resource(tenant: string, id: string): object | undefined;
 }
 
 interface Compiled {

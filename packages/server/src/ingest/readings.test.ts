@@ -57,6 +57,46 @@ run('a batch that comes again is a duplicate by its sequence, also after a resta
   await next.ingest.close();
 });
 
+run('a batch that others overtook is taken when it comes, not for a repetition, also after a restart', async (w) => {
+  const of = (sequence: number) =>
+    batch({ sequence, readings: [sequence, sequence + 1].map((n) => [0, NOW - 60_000 + n * 1000, String(n)]) });
+  const counts = async (world: World, sequence: number) => {
+    const { accepted, duplicates } = await world.report(of(sequence));
+    return [accepted, duplicates];
+  };
+  assert.deepEqual(await counts(w, 6), [2, 0]);
+  assert.deepEqual(await counts(w, 2), [2, 0]);
+  assert.deepEqual(await counts(w, 2), [0, 2]);
+  assert.deepEqual(await counts(w, 3), [1, 1], 'half of it came before');
+  const next = await w.restart();
+  assert.deepEqual(await counts(next, 6), [0, 2]);
+  assert.deepEqual(await counts(next, 4), [1, 1]);
+  assert.deepEqual(await counts(next, 0), [2, 0]);
+  assert.deepEqual(await counts(next, 0), [0, 2]);
+  assert.deepEqual(
+    w.readings.map((r) => Number(r.value)).sort((a, b) => a - b),
+    [0, 1, 2, 3, 4, 5, 6, 7],
+  );
+  await next.ingest.close();
+});
+
+run('a run that began with nothing to say loses nothing after a restart', async (w) => {
+  await w.report(batch({ series: [], readings: [], completeThrough: NOW - 1000 }));
+  const next = await w.restart();
+  assert.equal((await next.report(batch())).accepted, 2);
+  await next.ingest.close();
+});
+
+run('of batches that fail together nothing stays claimed, whatever their order was', async (w) => {
+  await w.report(batch({ sequence: 2 }));
+  w.failures.push(0);
+  const of = (sequence: number) => batch({ sequence, readings: [[0, NOW - sequence, String(sequence)]] });
+  const failed = await Promise.allSettled([w.report(of(7)), w.report(of(1)), w.report(of(0))]);
+  assert.deepEqual(new Set(failed.map((f) => f.status)), new Set(['rejected']));
+  for (const sequence of [7, 1, 0]) assert.equal((await w.report(of(sequence))).accepted, 1, `${sequence}`);
+  assert.equal((await w.report(batch({ sequence: 2 }))).duplicates, 2);
+});
+
 run('a batch whose commit failed moves no mark and no last reading', async (w) => {
   w.failures.push(1);
   await assert.rejects(w.report(batch()), (e) => e instanceof Problem && e.code === 'store.unavailable');

@@ -39,17 +39,23 @@ export class ControlLog {
     return new ControlLog(control, receipts, clock, book);
   }
 
-  /** Appends in order; durable and folded when it resolves. Facts of one call become visible together. */
-  append(bodies: readonly ControlBody[], who: Author): Promise<ControlFact[]> {
-    const next = this.tail.then(() => this.write(bodies, who));
+  /**
+   * Appends in order; durable and folded when it resolves. Facts of one call become visible together. `reasons`: one for
+   * each body, in place of the author's.
+   */
+  append(bodies: readonly ControlBody[], who: Author, reasons: readonly string[] = []): Promise<ControlFact[]> {
+    const next = this.tail.then(() => this.write(bodies, who, reasons));
     this.tail = next.catch(() => undefined);
     return next;
   }
 
-  private async write(bodies: readonly ControlBody[], who: Author): Promise<ControlFact[]> {
+  private async write(bodies: readonly ControlBody[], who: Author, reasons: readonly string[]): Promise<ControlFact[]> {
     const taken = await this.receipts.take(bodies.length);
     const recordedAt = this.clock.now();
-    const facts = bodies.map((body, i) => ({ receipt: taken.first + i, ...who, recordedAt, body }));
+    const facts = bodies.map((body, i) => {
+      const reason = reasons[i] ?? who.reason;
+      return { receipt: taken.first + i, ...who, reason, recordedAt, body };
+    });
     try {
       await this.control.appendFacts(facts);
     } catch (error) {

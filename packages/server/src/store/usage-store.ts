@@ -161,6 +161,15 @@ export interface TallyClose {
   odd: { tenant: string; source: string; subject: string }[];
 }
 
+/** Numbers first .. last came; two of one run neither overlap nor touch. */
+export interface AcceptedNumbers {
+  tenant: string;
+  source: string;
+  run: string;
+  first: number;
+  last: number;
+}
+
 export interface UsageStore {
   readonly engine: 'model' | 'chdb';
 
@@ -253,8 +262,8 @@ export interface UsageStore {
   declarations(frontier: Receipt): Promise<Declaration[]>;
   /** Series of the span with a current pending or quarantined record in it (to settle what will never come). */
   pendingCounters(span: Span): Promise<Touched[]>;
-  /** Highest accepted sequence per (tenant, source, run): restores the high-water marks. */
-  highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]>;
+  /** The numbers that came of each (tenant, source, run), by its declarations: restores the marks of ingest. */
+  acceptedNumbers(): Promise<AcceptedNumbers[]>;
   /**
    * Identities of events with receipt > after (and received at or after `receivedSince`), in any order: repairs the
    * identity index before ingest opens, and settles a commit whose failure left open what is on disk.

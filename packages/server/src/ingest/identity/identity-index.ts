@@ -12,16 +12,16 @@ import type { Receipt } from '../../domain/fact.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { IdentityRow, UsageStore } from '../../store/usage-store.ts';
 import { type Background, inPlace, WorkerBackground } from './background.ts';
-import { bloomHas } from './bloom.ts';
 import type { TenantKeys } from './event-hash.ts';
 import { deriveKey, type HashKey, keyOf } from './hash.ts';
 import type { Job, JobResult } from './jobs.ts';
 import { type Manifest, readManifest, tidy, writeManifest } from './manifest.ts';
-import { loadSegment, Segment, type SegmentInfo, Verdict } from './segment.ts';
-import { IdentityTable, RowBuffer, SLOT } from './table.ts';
-
-export const QUARTER_MS = 900_000;
-const quarterOf = (t: Instant): number => Math.floor(t / QUARTER_MS);
+import { nextMerge } from './merge-plan.ts';
+import { repair } from './repair.ts';
+import { cutoffFor, QUARTER_MS, quarterOf } from './retention.ts';
+import { loadSegment, Segment, type SegmentInfo } from './segment.ts';
+import { askSegments, type SegmentAnswers } from './segment-lookup.ts';
+import { IdentityTable, type RowBuffer, SLOT } from './table.ts';
 
 export interface IdentitySettings {
   /** Folder of the index's files; nothing else lies in it. */
@@ -68,7 +68,6 @@ interface Frozen {
   group: number;
 }
 
-const FAN_IN = 4;
 /** Tables that wait to be written out: beyond it ingest refuses, because the disk does not take them. */
 const FROZEN_MAX = 8;
 const RETRY_MS = 5000;
@@ -137,38 +136,17 @@ export class IdentityIndex {
     }
   }
 
-  /**
-   * Rows come by quarter of an hour and within it by hash, so many in a row may lie close together: they are sorted and
-   * written out, and only a remainder small enough to fit wherever it lies goes into the table. (Tried first: into tables.
-   * A quarter of an hour of 1.1 million events filled the first half of one, and the server did not start.)
-   */
   private async repair(store: Pick<UsageStore, 'identities'>): Promise<void> {
     const after = this.frontier;
-    const most = 2 ** (this.settings.tableBits - 1);
-    const oldest = this.cutoff();
-    let highest = after;
-    let found = 0;
-    let spilled = Promise.resolve();
-    let rows = new RowBuffer(most);
-    for await (const page of store.identities(after, oldest * QUARTER_MS)) {
-      for (const row of page) {
-        if (row.receipt > highest) highest = row.receipt;
-        const quarter = quarterOf(row.receivedAt ?? this.now);
-        if (quarter < oldest) continue;
-        found++;
-        if (rows.add(row, quarter) < most) continue;
-        // One is written while the next is read.
-        await spilled;
-        spilled = this.spill(rows, after);
-        spilled.catch(() => undefined);
-        rows = new RowBuffer(most);
-      }
-      if (found >= 1_000_000) this.log.info({ ids: found }, 'reading identities from the event table');
-    }
-    await spilled;
-    // Rows come in any order: only now it is true that all up to the highest are here. A crash before begins again.
-    if (found > rows.count || rows.count > most / 2) await this.spill(rows, highest);
-    else rows.moveTo(this.table);
+    const found = await repair(store, {
+      after,
+      oldest: this.cutoff(),
+      now: this.now,
+      most: 2 ** (this.settings.tableBits - 1),
+      table: this.table,
+      spill: (rows, frontier) => this.spill(rows, frontier),
+      progress: (ids) => this.log.info({ ids }, 'reading identities from the event table'),
+    });
     if (found > 0) this.log.info({ ids: found, after }, 'identity index repaired from the event table');
   }
 
@@ -199,47 +177,7 @@ export class IdentityIndex {
 
   /** Verdicts of the segments for `count` identities (four words each), where `take` is 1. Reads few at once, many later. */
   askSegments(identity: Uint32Array, take: Uint8Array, count: number): SegmentAnswers | Promise<SegmentAnswers> {
-    const answers: SegmentAnswers = { generation: this.generation, verdicts: null };
-    let asked: number[] | null = null;
-    for (let s = this.segments.length - 1; s >= 0; s--) {
-      const { bloom, info } = this.segments[s] as Segment;
-      for (let p = 0; p < count; p++) {
-        if (take[p] === 0) continue;
-        if (!bloomHas(bloom, info.blocks, identity[p * 4] as number, identity[p * 4 + 1] as number)) continue;
-        asked ??= [];
-        asked.push(s, p);
-      }
-    }
-    if (asked === null) return answers;
-    answers.verdicts = new Uint8Array(count);
-    if (asked.length > READS_AT_ONCE * 2) return this.askLater(asked, identity, answers);
-    for (let k = 0; k < asked.length; k += 2) {
-      const p = asked[k + 1] as number;
-      const segment = this.segments[asked[k] as number] as Segment;
-      note(answers.verdicts, p, segment.lookup(...quad(identity, p)));
-    }
-    return answers;
-  }
-
-  private async askLater(asked: number[], identity: Uint32Array, answers: SegmentAnswers): Promise<SegmentAnswers> {
-    const segments = this.segments;
-    const verdicts = answers.verdicts as Uint8Array;
-    for (const segment of segments) segment.hold();
-    try {
-      let next = 0;
-      const reader = async (): Promise<void> => {
-        while (next < asked.length) {
-          const segment = segments[asked[next] as number] as Segment;
-          const p = asked[next + 1] as number;
-          next += 2;
-          note(verdicts, p, await segment.lookupLater(...quad(identity, p)));
-        }
-      };
-      await Promise.all(Array.from({ length: READERS }, reader));
-      return answers;
-    } finally {
-      for (const segment of segments) segment.release();
-    }
+    return askSegments(this.segments, this.generation, { identity, take, count });
   }
 
   /**
@@ -328,7 +266,7 @@ export class IdentityIndex {
     if (this.busy !== null || this.closed || this.now < this.blockedUntil) return this.busy;
     const frozen = this.frozen[0];
     const ready = frozen !== undefined && frozen.group <= this.committed;
-    const merge = ready ? null : this.nextMerge();
+    const merge = ready ? null : nextMerge(this.segments, this.cutoff(), this.settings.tableBits);
     if (!ready && merge === null) return null;
     const job = ready ? this.flush(frozen) : this.merge(merge as Segment[]);
     this.busy = job
@@ -391,22 +329,6 @@ export class IdentityIndex {
     return writeManifest(this.settings.dir, { version: 1, fingerprint, frontier, memoryCutoff, segments });
   }
 
-  /** Four neighbours in age of about one size; or one of which most is too old. Null: nothing is worth it. */
-  private nextMerge(): Segment[] | null {
-    const cutoff = this.cutoff();
-    const stale = this.segments.find((s) => living(s.info, cutoff) * 2 < s.info.ids);
-    if (stale !== undefined) return [stale];
-    const unit = 2 ** (this.settings.tableBits - 1);
-    const tier = (s: Segment): number => Math.max(0, Math.floor(Math.log2(s.info.ids / unit) / 2 + 0.25));
-    // The oldest first: merging the newest four would leave the ones before them behind for good.
-    for (let at = 0; at + FAN_IN <= this.segments.length; at++) {
-      const run = this.segments.slice(at, at + FAN_IN);
-      const size = tier(run[0] as Segment);
-      if (run.every((s) => tier(s) === size)) return run;
-    }
-    return null;
-  }
-
   // The window
 
   private cutoff(): number {
@@ -415,22 +337,9 @@ export class IdentityIndex {
 
   /** Moves the cutoff forward until what is kept fits the memory; the quarter of an hour in progress always stays. */
   private shrink(segments: readonly Segment[]): void {
-    const counts = new Map<number, number>();
-    let total = 0;
-    const cutoff = this.cutoff();
-    for (const { info } of segments)
-      for (const [quarter, ids] of info.quarters) {
-        if (quarter < cutoff) continue;
-        total += ids;
-        counts.set(quarter, (counts.get(quarter) ?? 0) + ids);
-      }
-    if (total <= this.settings.maxIds) return;
     const before = this.memoryCutoff;
-    for (const quarter of [...counts.keys()].sort((a, b) => a - b)) {
-      if (total <= this.settings.maxIds || quarter >= quarterOf(this.now)) break;
-      total -= counts.get(quarter) ?? 0;
-      this.memoryCutoff = quarter + 1;
-    }
+    const infos = segments.map((s) => s.info);
+    this.memoryCutoff = Math.max(before, cutoffFor(infos, this.cutoff(), quarterOf(this.now), this.settings.maxIds));
     if (this.memoryCutoff === before) return;
     const days = this.window(this.now).days;
     this.log.warn({ days, maxIds: this.settings.maxIds }, 'the identity window shrank to what its memory holds');
@@ -477,26 +386,7 @@ export class IdentityIndex {
   }
 }
 
-/** Reads made while the request waits; more go through the thread pool, so that a storm of repeats pauses nobody. */
-const READS_AT_ONCE = 32;
-const READERS = 16;
-
-export interface SegmentAnswers {
-  generation: number;
-  /** A Verdict for each position; null when no filter said "perhaps". */
-  verdicts: Uint8Array | null;
-}
-
 /** What is known of an identity; `pending`: of one whose commit is under way. */
 export const Known = { unknown: 0, same: 1, other: 2, pendingSame: 3, pendingOther: 4 } as const;
 
-const quad = (identity: Uint32Array, p: number): [number, number, number, number] => {
-  const at = p * 4;
-  return [identity[at] as number, identity[at + 1] as number, identity[at + 2] as number, identity[at + 3] as number];
-};
-const note = (verdicts: Uint8Array, p: number, verdict: number): void => {
-  if (verdicts[p] !== Verdict.same && verdict !== Verdict.unknown) verdicts[p] = verdict;
-};
 const fileNumber = (file: string): number => Number(/\d+/.exec(file)?.[0] ?? 0);
-const living = (info: SegmentInfo, cutoff: number): number =>
-  info.quarters.reduce((sum, [quarter, ids]) => sum + (quarter >= cutoff ? ids : 0), 0);

@@ -1,18 +1,87 @@
 /** What sources said about themselves. */
 import type { Declaration, Receipt } from '../../domain/fact.ts';
+import type { AcceptedNumbers } from '../usage-store.ts';
 import type { Lane } from './lane.ts';
+import type { RowReader } from './row-reader.ts';
 import { num } from './sql.ts';
 
-export async function highWater(
-  lane: Lane,
-): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]> {
+const RUN = 'tenant, source, run';
+/** Of a declaration without items the last number lies before the first: for 0 that is stored as 2^64 - 1. */
+const NUMBERED = 'last_sequence + 1 != first_sequence';
+/**
+ * Whether a run has no hole, told without sorting: where its batches begin and end is folded modulo 2, and if only the two
+ * ends of all are left, every number between them came an odd number of times. A batch that came twice looks like a hole,
+ * too: its run is then sorted for nothing.
+ */
+const WHOLE = `groupBitXor(bitXor(cityHash64(first_sequence), cityHash64(last_sequence + 1)))
+  = bitXor(cityHash64(min(first_sequence)), cityHash64(max(last_sequence) + 1))`;
+
+/** Bounds of one sort, so that a restart needs no more memory when every run has a repetition: 200 bytes a declaration. */
+const SORTED_ROWS = 1_000_000;
+const SORTED_RUNS = 1_000;
+
+/** 5 million declarations, two threads: 0.3 s when no run has a hole or a repetition (0.2 for the last number alone), 5 s when all have. */
+export async function acceptedNumbers(lane: Lane): Promise<AcceptedNumbers[]> {
+  const out: AcceptedNumbers[] = [];
+  let doubtful: AcceptedNumbers[] = [];
+  let size = 0;
+  const settle = async (): Promise<void> => {
+    out.push(...(await rangesOf(lane, doubtful)));
+    doubtful = [];
+    size = 0;
+  };
   const rows = await lane.rows(
-    'SELECT tenant, source, run, max(last_sequence) FROM declaration GROUP BY tenant, source, run ORDER BY tenant, source, run',
+    `SELECT ${RUN}, min(first_sequence), max(last_sequence), toUInt8(${WHOLE}), count()
+     FROM declaration WHERE ${NUMBERED} GROUP BY ${RUN}`,
   );
-  const out = [];
-  while (rows.more) out.push({ tenant: rows.text(), source: rows.text(), run: rows.text(), lastSequence: rows.u64() });
+  while (rows.more) {
+    const range = rangeOf(rows);
+    const whole = rows.u8() === 1;
+    const count = rows.u64();
+    if (whole) out.push(range);
+    else {
+      if (size + count > SORTED_ROWS || doubtful.length === SORTED_RUNS) await settle();
+      doubtful.push(range);
+      size += count;
+    }
+  }
+  await settle();
   return out;
 }
+
+async function rangesOf(lane: Lane, runs: readonly AcceptedNumbers[]): Promise<AcceptedNumbers[]> {
+  if (runs.length === 0) return [];
+  const asked = {
+    tenants: runs.map((r) => r.tenant),
+    sources: runs.map((r) => r.source),
+    runs: runs.map((r) => r.run),
+  };
+  const inOrder = `PARTITION BY ${RUN} ORDER BY first_sequence, last_sequence`;
+  const rows = await lane.rows(
+    `SELECT ${RUN}, min(first_sequence), max(last_sequence) FROM (
+       SELECT ${RUN}, first_sequence, last_sequence,
+         countIf(begins) OVER (${inOrder} ROWS UNBOUNDED PRECEDING) AS range
+       FROM (
+         SELECT ${RUN}, first_sequence, last_sequence,
+           first_sequence > 1 + max(last_sequence) OVER (${inOrder} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS begins
+         FROM declaration WHERE ${NUMBERED} AND (${RUN}) IN (
+           SELECT arrayJoin(arrayZip({tenants:Array(String)}, {sources:Array(String)}, {runs:Array(String)})))
+       )
+     ) GROUP BY ${RUN}, range`,
+    asked,
+  );
+  const out: AcceptedNumbers[] = [];
+  while (rows.more) out.push(rangeOf(rows));
+  return out;
+}
+
+const rangeOf = (rows: RowReader): AcceptedNumbers => ({
+  tenant: rows.text(),
+  source: rows.text(),
+  run: rows.text(),
+  first: rows.u64(),
+  last: rows.u64(),
+});
 
 /**
  * The state of each (tenant, source) as of a frontier. Kept between calls: all facts up to a frontier are on disk when it

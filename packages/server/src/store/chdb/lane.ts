@@ -10,6 +10,7 @@ import { StoreError } from '../errors.ts';
 import type { ColumnSpec, NativeBlock } from './native-block.ts';
 import { refusal } from './refusal.ts';
 import { RowReader } from './row-reader.ts';
+import { quoted } from './sql.ts';
 
 export interface LaneLimits {
   /** Bytes one statement may take. */
@@ -193,8 +194,6 @@ async function writeLater(path: string, pieces: readonly Uint8Array[]): Promise<
     await file.close();
   }
 }
-
-const quoted = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`;
 
 export function openSession(directory: string): Session {
   try {

@@ -107,6 +107,11 @@ class Column {
     this.nulls?.clear();
   }
 
+  count(n: number): void {
+    this.reserve(5);
+    this.size(n);
+  }
+
   /** As a variable-length number, seven bits a byte. */
   private size(n: number): void {
     let rest = n;
@@ -145,6 +150,8 @@ class Column {
 
 export class NativeBlock {
   readonly columns: readonly Column[];
+  /** How many columns and rows there are, and before each column its name and type. */
+  private readonly head = new Column({ name: '', type: 'String' });
   private column = 0;
   rows = 0;
 
@@ -158,9 +165,17 @@ export class NativeBlock {
 
   /** What the engine reads, piece by piece. Valid until `clear`. */
   pieces(): Uint8Array[] {
-    const out: Uint8Array[] = [Buffer.concat([varint(this.columns.length), varint(this.rows)])];
+    const { head } = this;
+    const out: Uint8Array[] = [];
+    head.clear();
+    head.count(this.columns.length);
+    head.count(this.rows);
+    let told = 0;
     for (const { spec, nulls, bytes } of this.columns) {
-      out.push(Buffer.concat([named(spec.name), named(spec.type)]));
+      head.text(spec.name);
+      head.text(spec.type);
+      out.push(head.bytes.subarray(told));
+      told = head.at;
       if (nulls !== null) out.push(nulls.bytes);
       out.push(bytes);
     }
@@ -200,15 +215,3 @@ export class NativeBlock {
     return this.columns[this.column++] as Column;
   }
 }
-
-function varint(n: number): Buffer {
-  const bytes = [];
-  let rest = n;
-  while (rest > 127) {
-    bytes.push((rest & 127) | 128);
-    rest >>>= 7;
-  }
-  return Buffer.from([...bytes, rest]);
-}
-
-const named = (text: string): Buffer => Buffer.concat([varint(Buffer.byteLength(text)), Buffer.from(text)]);

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Instant } from '../../domain/window.ts';
 import type { Lane } from './lane.ts';
 import { refusal } from './refusal.ts';
-import { windowsWithin } from './sql.ts';
+import { quoted, windowsWithin } from './sql.ts';
 
 const COLUMNS = {
   counter: ['record', 'series, w AS window, part, used, seen, n, flags, state, s AS frontier'],
@@ -28,7 +28,7 @@ export async function exportParquet(
     const rows = await lane.exclusive(async (held) => {
       await held.execute(
         `SELECT ${columns} FROM ${name} FINAL WHERE ${where} ORDER BY series, w, part
-         INTO OUTFILE '${quoted(draft)}' TRUNCATE FORMAT Parquet`,
+         INTO OUTFILE ${quoted(draft)} TRUNCATE FORMAT Parquet`,
       );
       return (await held.rows(`SELECT count() FROM ${name} FINAL WHERE ${where}`)).u64();
     });
@@ -50,5 +50,3 @@ async function sync(path: string): Promise<void> {
     await handle.close();
   }
 }
-
-const quoted = (path: string): string => path.replace(/[\\']/g, '\\$&');

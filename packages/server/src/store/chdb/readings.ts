@@ -78,18 +78,16 @@ export async function nearest(
   // Most series are polled every few minutes: half an hour is read (a day of 11,600 series took 20 ms), then some hours,
   // then the rest of t's own day; further out the projections tell the bucket, and that is read.
   const day = t - (t % DAY_MS);
-  const spans = NEAR_MS.map((near) => (side === 'before' ? within(t - near, t) : within(t, t + near)));
-  spans.push(side === 'before' ? within(day, t) : within(t, day + DAY_MS));
   const visible = `receipt <= ${num(frontier)}`;
   const extreme = side === 'before' ? 'max' : 'min';
   const take = (rows: RowReader): void => {
     while (rows.more) out.set(rows.u32(), rows.u64());
   };
   let open = series;
-  for (const span of spans) {
+  for (const [from, to] of stretches(side, t, day)) {
     take(
       await lane.rows(
-        `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${span} AND ${visible} GROUP BY series${threadsFor(open)}`,
+        `SELECT series, ${extreme}(t) FROM reading WHERE ${seriesIn(open)} AND ${within(from, to)} AND ${visible} GROUP BY series${threadsFor(open)}`,
       ),
     );
     open = series.filter((id) => !out.has(id));
@@ -124,6 +122,17 @@ export async function nearest(
     ),
   );
   return out;
+}
+
+/** From `t` outwards, one behind the other, to the end of its day and no less than the longest of NEAR_MS. */
+function* stretches(side: Side, t: Instant, day: Instant): Generator<[Instant, Instant]> {
+  let reached = t;
+  for (const near of [...NEAR_MS, side === 'before' ? t - day : day + DAY_MS - t]) {
+    const next = side === 'before' ? t - near : t + near;
+    if (near <= Math.abs(reached - t)) continue;
+    yield side === 'before' ? [next, reached] : [reached, next];
+    reached = next;
+  }
 }
 
 /** Answered from the projection of each part. */

@@ -10,6 +10,9 @@ export function num(n: number): string {
   return String(n);
 }
 
+/** A path of our own as a literal: the one text that cannot be bound as a parameter. */
+export const quoted = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`;
+
 /** The DateTime of an instant, rounded down to its second; instants beyond the type's range are moved to its ends. */
 export const dateTime = (t: Instant): string =>
   `toDateTime(${num(Math.min(Math.max(Math.floor(t / 1000), 0), DATETIME_MAX))}, 'UTC')`;

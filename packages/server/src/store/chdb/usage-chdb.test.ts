@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ALL, DAY, MINUTE, ramp, W, write } from '../contract/usage-cases.ts';
 import { usageContract } from '../contract/usage-contract.ts';
 import { Lane } from './lane.ts';
 import { openChdb } from './usage-chdb.ts';
@@ -48,4 +49,36 @@ test('chDB: before closing, what computes is ended and begins no more, while com
   const writer = store.writer();
   writer.reading({ series: 1, t: 5, value: 7n, epoch: 1, start: 0, receipt: 1, stamps: 0, sourceTime: 5 });
   await writer.commit();
+});
+
+test('chDB: a storm of repeated readings that nothing has merged yet makes no series odd', async (t) => {
+  const directory = await mkdtemp(join(memory, 'tollgate-chdb-'));
+  const store = await openChdb({ directory });
+  const lane = new Lane(directory, { memory: 1e9, seconds: 60, threads: 1 });
+  t.after(async () => {
+    await lane.close();
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  await lane.execute('SYSTEM STOP MERGES reading');
+  const [few, all] = [100, 2_001];
+  const of = (id: number) => ramp(id, DAY - 5 * MINUTE, DAY + W, 5 * MINUTE, 1000n, id * 10);
+  const ids = Array.from({ length: all }, (_, i) => i + 1);
+  const readings = ids.flatMap(of);
+  await write(store, { readings });
+  await write(store, { readings: readings.map((r) => ({ ...r, receipt: r.receipt + 100_000 })) });
+  assert.equal((await lane.rows('SELECT count() FROM reading')).u64(), 2 * readings.length);
+
+  const span = { firstSeries: 1, lastSeries: all, from: DAY, to: DAY + W };
+  const some = await store.closeCounters({ ...span, lastSeries: few }, ALL - 1, []);
+  assert.deepEqual(some, { odd: ids.slice(0, few), written: 0 }, 'so few are left to the pure path');
+  assert.deepEqual(await store.closeCounters(span, ALL, []), { odd: [], written: all });
+  const records = await store.counterRecords(ids, DAY, DAY + W);
+  assert.deepEqual(
+    records.map(({ series, used, n }) => [series, used, n]),
+    ids.map((id) => {
+      const used = (of(id).at(-1)?.value ?? 0n) - (of(id).find((r) => r.t === DAY)?.value ?? 0n);
+      return [id, used, 3];
+    }),
+  );
 });

@@ -8,6 +8,7 @@ import type { CounterRecord, TallyRecord } from '../../domain/record.ts';
 import type { Instant } from '../../domain/window.ts';
 import { codeOf, StoreError } from '../errors.ts';
 import type {
+  AcceptedNumbers,
   CounterSum,
   EpochExtent,
   EventQuery,
@@ -21,7 +22,7 @@ import type {
   UsageStore,
 } from '../usage-store.ts';
 import * as counters from './counters.ts';
-import { DeclarationsAt, highWater } from './declarations.ts';
+import { acceptedNumbers, DeclarationsAt } from './declarations.ts';
 import * as events from './events.ts';
 import { ChdbFactWriter } from './fact-writer.ts';
 import { isStaged, Lane, type LaneLimits } from './lane.ts';
@@ -262,8 +263,8 @@ export class UsageChdb implements UsageStore {
     return this.declared.read(frontier);
   }
 
-  highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]> {
-    return highWater(this.lanes.job);
+  acceptedNumbers(): Promise<AcceptedNumbers[]> {
+    return acceptedNumbers(this.lanes.job);
   }
 
   identities(after: Receipt, receivedSince: Instant = 0): AsyncIterable<IdentityRow[]> {

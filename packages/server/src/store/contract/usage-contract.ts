@@ -6,11 +6,17 @@ import { suite, test } from 'node:test';
 import type { UsageFixture } from './usage-cases.ts';
 import { usageCounterCases } from './usage-counters.ts';
 import { usageFactCases } from './usage-facts.ts';
+import { usageNumberCases } from './usage-numbers.ts';
 import { usageTallyCases } from './usage-tallies.ts';
 
 export function usageContract(name: string, open: () => Promise<UsageFixture>): void {
   suite(`${name} as a usage store`, { concurrency: 1 }, () => {
-    for (const [sentence, run] of Object.entries({ ...usageFactCases, ...usageCounterCases, ...usageTallyCases }))
+    for (const [sentence, run] of Object.entries({
+      ...usageFactCases,
+      ...usageNumberCases,
+      ...usageCounterCases,
+      ...usageTallyCases,
+    }))
       test(sentence, async () => {
         const fixture = await open();
         try {

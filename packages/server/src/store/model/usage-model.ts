@@ -4,11 +4,13 @@
  */
 import { type Declaration, type Receipt, type SeriesReading, Stamp, type StoredEvent } from '../../domain/fact.ts';
 import type { Meter } from '../../domain/meter.ts';
+import { NumberRanges } from '../../domain/number-ranges.ts';
 import { type CounterRecord, State, type TallyRecord } from '../../domain/record.ts';
 import { compileMeter, Tally } from '../../domain/tally.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
 import type {
+  AcceptedNumbers,
   CounterSum,
   EpochExtent,
   EventQuery,
@@ -406,13 +408,17 @@ export class UsageModel implements UsageStore {
     return [...out.values()];
   }
 
-  async highWater(): Promise<{ tenant: string; source: string; run: string; lastSequence: number }[]> {
-    const out = new Map<string, { tenant: string; source: string; run: string; lastSequence: number }>();
-    for (const { tenant, source, run, lastSequence } of this.state.declarations) {
+  async acceptedNumbers(): Promise<AcceptedNumbers[]> {
+    const runs = new Map<string, { tenant: string; source: string; run: string; numbers: NumberRanges }>();
+    for (const { tenant, source, run, firstSequence, lastSequence } of this.state.declarations) {
       const key = JSON.stringify([tenant, source, run]);
-      out.set(key, { tenant, source, run, lastSequence: Math.max(lastSequence, out.get(key)?.lastSequence ?? 0) });
+      const of = runs.get(key) ?? { tenant, source, run, numbers: new NumberRanges() };
+      of.numbers.add(firstSequence, lastSequence);
+      runs.set(key, of);
     }
-    return [...out.values()];
+    return [...runs.values()].flatMap(({ numbers, ...of }) =>
+      [...numbers].map(([first, last]) => ({ ...of, first, last })),
+    );
   }
 
   async *identities(after: Receipt, receivedSince: Instant = 0): AsyncIterable<IdentityRow[]> {
