@@ -2,20 +2,22 @@
  * `agent`: the article's figure again. One metered service under the same load, published in four ways: A in bursts every
  * 30 s (300 s, compressed ten times), A1 in bursts every second, B paced (100 records every 100 ms), C ours. Service,
  * load and collector are processes of their own. CPU is the service's whole CPU, its requests included, in steady
- * state; the peak is that of one second. After the measured span the collector is away for a second, loses its answers
- * for half of one, and the service gets SIGTERM: what is then missing at the collector is lost.
+ * state: each mode has published once before, so that nobody's compiling is measured. The peak is that of one second.
+ * After the measured span the collector is away for a second, loses its answers for half of one, and the service gets
+ * SIGTERM: what is then missing at the collector is lost.
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { curvesSvg } from './agent-curves.ts';
-import { type ListenerCost, listenerThroughputRatio } from './agent-listener.ts';
+import { type ListenerCost, listenerCost } from './agent-listener.ts';
 import { type Mode, PER_REQUEST } from './agent-modes.ts';
 import { next, start } from './agent-processes.ts';
 import { type BenchOptions, type BenchResult, inFolder, machine, numberOf, round, say } from './common.ts';
 
-const WARM_MS = 10_000;
+/** After the first burst of A, and the first bucket of ours. */
+const WARM_AFTER_MS = 10_000;
 const modes = ['none', 'A', 'A1', 'B', 'C'] as const;
 
 interface Counted {
@@ -44,6 +46,8 @@ interface Settings {
   seed: number;
 }
 
+const warmMs = ({ periodMs }: Pick<Settings, 'periodMs'>): number => periodMs + WARM_AFTER_MS;
+
 export function run(options: BenchOptions): Promise<BenchResult> {
   const settings: Settings = {
     rate: numberOf(options, 'rate', 1000),
@@ -59,11 +63,14 @@ export function run(options: BenchOptions): Promise<BenchResult> {
       const url = `http://127.0.0.1:${port}`;
       const found = new Map<Mode, Figures>();
       for (const mode of modes) {
-        say(`mode ${mode}: ${settings.seconds + WARM_MS / 1000} s`);
+        say(`mode ${mode}: ${settings.seconds + warmMs(settings) / 1000} s`);
         found.set(mode, await oneMode(mode, settings, collector, url, `${folder}/${mode}`));
       }
       say('listener: paired runs');
-      const listener = await listenerThroughputRatio(url, folder, numberOf(options, 'pairs', 31));
+      const listener = await listenerCost(url, folder, {
+        lives: numberOf(options, 'lives', 3),
+        blocks: numberOf(options, 'blocks', 14),
+      });
       const { svg } = options.given;
       if (svg !== undefined) writeFileSync(svg, curvesSvg(curvesOf(found), { ...settings }));
       return resultOf(found, listener, settings);
@@ -92,7 +99,7 @@ async function oneMode(
   service.send({ mode, url, folder, periodMs });
   const { port } = await next<{ port: number }>(service);
   load.send({ port, rate, tenants, seed });
-  await sleep(WARM_MS);
+  await sleep(warmMs({ periodMs }));
   service.send('begin');
   await sleep(seconds * 1000);
   service.send('end');
@@ -167,16 +174,15 @@ const resultOf = (found: ReadonlyMap<Mode, Figures>, listener: ListenerCost, set
     events_per_request: PER_REQUEST,
     measurements: 4,
     peak_window_ms: 1000,
-    warm_ms: WARM_MS,
+    warm_ms: warmMs(settings),
     observed: Object.fromEntries([...found].map(([mode, { observed }]) => [mode, observed])),
     bare_cpu_seconds_per_million: found.get('none')?.metrics.cpu_seconds_per_million,
-    listener_pairs: listener.pairs,
-    listener_cpu_ratio: listener.cpuRatio,
-    listener_requests_per_s: listener.perSecond,
+    listener: listener.settings,
     ...machine(),
   },
   metrics: {
     ...Object.fromEntries([...found].filter(([mode]) => mode !== 'none').map(([mode, { metrics }]) => [mode, metrics])),
     listener_throughput_ratio: listener.ratio,
+    listener_cpu_ratio: listener.cpuRatio,
   },
 });

@@ -27,7 +27,8 @@ export interface Ask {
   readonly meter: string;
   readonly from: number;
   readonly to: number;
-  readonly more?: Readonly<Record<string, string>>;
+  /** Further parameters; as pairs where one is said more than once. */
+  readonly more?: Readonly<Record<string, string>> | readonly (readonly string[])[];
 }
 
 export const iso = (t: number): string => new Date(t).toISOString();
@@ -37,7 +38,9 @@ export const usageRows = async (server: Pick<Server, 'url' | 'key'>, ask: Ask): 
   const rows: UsageRow[] = [];
   let cursor: string | undefined;
   do {
-    const query = new URLSearchParams({ meter: ask.meter, from: iso(ask.from), to: iso(ask.to), ...ask.more });
+    const query = new URLSearchParams({ meter: ask.meter, from: iso(ask.from), to: iso(ask.to) });
+    for (const [name = '', value = ''] of Array.isArray(ask.more) ? ask.more : Object.entries(ask.more ?? {}))
+      query.append(name, value);
     if (cursor !== undefined) query.set('cursor', cursor);
     const page: Page = await get<Page>(server, `/api/v1/usage?${query}`);
     rows.push(...page.items);

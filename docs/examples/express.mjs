@@ -9,5 +9,5 @@ usage.start();
 
 const app = express();
 app.get('/t/:tenant/hello', (request, response) => response.send(`hello ${request.params.tenant}`));
-const server = app.listen(3000, '127.0.0.1');
+const server = app.listen(3000);
 meterHttp(server, { recorder: usage.recorder, kind: 'webapp', tenant: { path: '/t/<tenant>/...' } });

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -16,8 +15,8 @@ import { isLong, LONG_FORM, needs } from '../needs.ts';
 import { type Server, withServer } from '../server.ts';
 import { usageRows, wholeSum } from '../usage.ts';
 import { bytesOfDatagrams, type Counters, RIGHT_ADDRESS, Wire } from './namespace.ts';
+import { Outlet } from './outlet.ts';
 
-const PORT = 8080;
 const SOURCE = 'host/left';
 const agentMain = join(import.meta.dirname, '..', '..', '..', 'packages', 'agent', 'dist', 'main.js');
 const traffic = fileURLToPath(new URL('./traffic.js', import.meta.url));
@@ -29,35 +28,6 @@ const METERS = {
   sentPackets: 'network.packets.sent',
 } as const;
 type Figures = Record<keyof typeof METERS, bigint>;
-
-/** The way out of the namespace: TCP on its loopback, a Unix socket, the server. No interface under test carries it. */
-class Outlet {
-  readonly #socket: string;
-  readonly #server: NetServer;
-  readonly #relay: ChildProcess;
-
-  constructor(wire: Wire, dir: string, server: Server) {
-    this.#socket = join(dir, 'outlet');
-    const port = Number(new URL(server.url).port);
-    this.#server = createServer((inner) => {
-      const outer = connect(port, '127.0.0.1');
-      inner.pipe(outer).pipe(inner);
-      for (const end of [inner, outer]) {
-        end.on('error', () => {
-          inner.destroy();
-          outer.destroy();
-        });
-      }
-    });
-    this.#server.listen(this.#socket);
-    this.#relay = wire.spawn(wire.left, [process.execPath, traffic, 'relay', String(PORT), this.#socket]);
-  }
-
-  close(): void {
-    this.#relay.kill('SIGKILL');
-    this.#server.close();
-  }
-}
 
 interface Stage {
   readonly wire: Wire;
@@ -102,7 +72,7 @@ const onStage = (tag: string, play: (stage: Stage) => Promise<void>): Promise<vo
     async (server) => {
       const dir = mkdtempSync(join(tmpdir(), 'tollgate-netns-'));
       const wire = new Wire(`${process.pid}${tag}`);
-      const outlet = new Outlet(wire, dir, server);
+      const outlet = new Outlet(wire, dir, server.url);
       const from = Date.now() - 60_000;
       let agent: ChildProcess | undefined;
       let complaints = '';
@@ -117,7 +87,7 @@ const onStage = (tag: string, play: (stage: Stage) => Promise<void>): Promise<vo
               process.execPath,
               agentMain,
               '--url',
-              `http://127.0.0.1:${PORT}`,
+              outlet.url,
               '--source',
               SOURCE,
               '--interval',

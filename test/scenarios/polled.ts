@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { type Declaration, type Passes, type PollPass, realClock, realCommands, realDisk } from '@tollgate/agent';
 import { Wire } from './namespace.ts';
 import { Overlay } from './overlay.ts';
+import { TwoGuests } from './two-guests.ts';
 
 export const traffic = fileURLToPath(new URL('./traffic.js', import.meta.url));
 const polling = fileURLToPath(new URL('./polling.js', import.meta.url));
@@ -52,7 +53,7 @@ export class Inside {
 /** Takes the namespaces of a tag away when the test ends, also those of a wire that was only half made. */
 const sweep = (t: TestContext, tag: string): void =>
   t.after(() => {
-    for (const name of [`tgl-${tag}`, `tgr-${tag}`, `tgg-${tag}`])
+    for (const name of [`tgl-${tag}`, `tgr-${tag}`, `tgg-${tag}`, `tgh-${tag}`])
       try {
         execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore', timeout: 20_000 });
       } catch {
@@ -64,6 +65,13 @@ export const openWire = (t: TestContext, letter: string): Wire => {
   const tag = `${process.pid}${letter}`;
   sweep(t, tag);
   return new Wire(tag);
+};
+
+/** The overlay with a second guest in a network of its own. */
+export const openTwoGuests = (t: TestContext, letter: string): TwoGuests => {
+  const tag = `${process.pid}${letter}`;
+  sweep(t, tag);
+  return new TwoGuests(tag);
 };
 
 export const openOverlay = (t: TestContext, letter: string, version: 4 | 6): Overlay => {
@@ -85,16 +93,13 @@ export const send = async (
   try {
     assert.ok(taker.stdout);
     await Promise.race([once(taker.stdout, 'data'), wait(10_000, null, { ref: false })]);
-    const said = wire.in(
-      from,
-      process.execPath,
-      traffic,
-      'udp-send',
-      at.address,
-      String(at.port),
-      String(count),
-      String(payload),
-    );
+    const words = ['udp-send', at.address, at.port, count, payload].map(String);
+    const sender = wire.spawn(from, [process.execPath, traffic, ...words]);
+    let said = '';
+    sender.stdout?.on('data', (part: Buffer) => {
+      said += part.toString();
+    });
+    await once(sender, 'close');
     assert.equal(said.trim(), `done ${count * payload}`);
   } finally {
     taker.kill('SIGKILL');

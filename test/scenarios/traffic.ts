@@ -3,9 +3,13 @@
  * it listens (`ready`) and when it is through (`done N`).
  *
  *   udp-send ADDRESS PORT COUNT PAYLOAD | udp-take ADDRESS PORT | tcp-send ADDRESS PORT BYTES | tcp-take ADDRESS PORT
+ *   http-get ADDRESS PORT FROM TENANT COUNT: asks /t/TENANT/hello, each time on a connection of its own out of FROM;
+ *   `done SENT RECEIVED` are the bytes of its sockets
  *   relay PORT SOCKET: forwards TCP on loopback to a Unix socket, a way out of a namespace that no interface counts
  */
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { get } from 'node:http';
 import { connect, createServer } from 'node:net';
 
 const [what = '', address = '', port = '0', count = '0', size = '0'] = process.argv.slice(2);
@@ -58,6 +62,23 @@ const tcpTake = (): void => {
   server.listen(Number(port), address, () => say('ready'));
 };
 
+/** Questions and answers of many sizes. Asks on when the server has closed the connection before, so that none overlap. */
+const httpGet = async (localAddress: string, tenant: string, times: number): Promise<void> => {
+  let [sent, received] = [0, 0];
+  for (let n = 0; n < times; n++) {
+    const path = `/t/${tenant}/hello?${'q'.repeat((n * 97) % 3000)}`;
+    const asked = get({ host: address, port: Number(port), path, localAddress, agent: false });
+    const [socket] = await once(asked, 'socket');
+    const closed = once(socket, 'close');
+    const [answer] = await once(asked, 'response');
+    answer.resume();
+    await closed;
+    sent += socket.bytesWritten;
+    received += socket.bytesRead;
+  }
+  say(`done ${sent} ${received}`);
+};
+
 const relay = (from: number, socketPath: string): void => {
   const server = createServer((inner) => {
     const outer = connect(socketPath);
@@ -76,5 +97,6 @@ if (what === 'udp-send') await udpSend();
 else if (what === 'udp-take') udpTake();
 else if (what === 'tcp-send') tcpSend();
 else if (what === 'tcp-take') tcpTake();
+else if (what === 'http-get') await httpGet(count, size, Number(process.argv[7]));
 else if (what === 'relay') relay(Number(address), port);
 else throw new Error(`unknown: ${what}`);

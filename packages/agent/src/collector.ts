@@ -106,7 +106,7 @@ export class Collector {
   async pass(): Promise<number> {
     const pass = this.#poller.pass();
     await this.#events.seen?.(pass.interfaces);
-    this.publisher.offer({ ...portionOf(pass, this.#settings), acknowledged: () => this.#remember(pass.memory) });
+    this.publisher.offer({ ...portionOf(pass, this.#settings), kept: () => this.#remember(pass.memory) });
     this.#sending?.ring();
     return pass.interfaces.length;
   }

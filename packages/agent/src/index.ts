@@ -11,15 +11,15 @@ export {
 export type { Clock, Disk, HttpAnswer, Network, Randomness } from './environment.ts';
 export { type AgentConfig, ConfigError, loadAgentConfig } from './host/config.ts';
 export {
+  dimensionsOf,
   encapsulationMeter,
   type LengthCount,
-  measureOf,
   type Reconciliation,
   reconcile,
   type Side,
   type TunnelInterval,
 } from './host/encapsulation.ts';
-export { reportJson, reportTable } from './host/encapsulation-report.ts';
+export { asTexts, reportTable } from './host/encapsulation-report.ts';
 export {
   type EspRule,
   type Layer,
@@ -28,7 +28,13 @@ export {
   type TunnelRule,
   wireBytes,
 } from './host/encapsulation-rules.ts';
-export { intervalOf, type Part, type Passes, type PolledPass, type Tunnel } from './host/encapsulation-sides.ts';
+export {
+  intervalOf,
+  type Part,
+  type Passes,
+  type PolledPass,
+  type Tunnel,
+} from './host/encapsulation-sides.ts';
 export { type Assignment, assign, type Mapping, type Rule } from './host/mapping.ts';
 export { parseMapping } from './host/mapping-file.ts';
 export type { HostObject } from './host/mapping-match.ts';

@@ -101,7 +101,7 @@ test('a pass larger than one request is cut, and only its last part vouches for 
       10,
       Array.from({ length: 25_000 }, (_, i) => [`r${i}`, BigInt(i)] as [string, bigint]),
     ),
-    acknowledged: () => acknowledged++,
+    kept: () => acknowledged++,
   });
   await p.drain();
   assert.deepEqual(
@@ -125,7 +125,7 @@ test('with the server away memory is bounded, and first and last value of every 
         ['a', BigInt(k), epoch, k === 501 ? 5000 : 0],
         ['b', BigInt(k)],
       ]),
-      acknowledged: () => remembered++,
+      kept: () => remembered++,
     });
     assert.ok(p.waiting <= 210, `waiting ${p.waiting}`);
   }

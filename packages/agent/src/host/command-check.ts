@@ -1,12 +1,15 @@
 /** `tollgate-agent check`: are settings and mapping right, and what would each object that is here belong to? */
 import { realCommands } from '../poll/commands.ts';
+import type { PollPass } from '../poll/poller.ts';
 import { realScrape } from '../poll/scrape.ts';
 import { realClock, realDisk } from '../real.ts';
 import type { Command } from './command.ts';
 import type { Seat } from './daemon-beat.ts';
-import type { Found } from './daemon-hints.ts';
+import { type Found, ownerOf } from './daemon-hints.ts';
 import { objectsOf } from './daemon-pass.ts';
 import { table } from './daemon-status.ts';
+import { intervalOf } from './encapsulation-sides.ts';
+import type { WatchedTunnel } from './encapsulation-watch.ts';
 import { type Assignment, assign, assignedAt, type Mapping } from './mapping.ts';
 import { MappingFile } from './mapping-watch.ts';
 import { seatsOf } from './wiring.ts';
@@ -44,6 +47,7 @@ export const check = async ({ config, json, terminal }: Command): Promise<number
     try {
       const pass = await seat.poller.poll(AbortSignal.timeout(seat.timeoutMs));
       for (const object of objectsOf(values.source, seat, pass)) rows.push(shown(object, mapping.current, pass.at));
+      problems.push(...config.tunnels.flatMap((tunnel) => wrongWith(tunnel, seat, pass)));
       for (const trouble of pass.troubles ?? [])
         problems.push(`poller ${seat.poller.name}: ${trouble.object} ${trouble.message} (${trouble.code})`);
     } catch (error) {
@@ -60,17 +64,23 @@ export const check = async ({ config, json, terminal }: Command): Promise<number
   return problems.length > 0 ? 1 : 0;
 };
 
+/** Sides that nothing counts, or that do not add up: an interval of no length shows it. */
+const wrongWith = (tunnel: WatchedTunnel, { poller }: Seat, pass: PollPass): string[] => {
+  if (tunnel.poller !== poller.name) return [];
+  const at = new Map([[poller.name, { pass, declaration: poller.declaration }]]);
+  return (intervalOf(tunnel, at, at).refusals ?? []).map((why) => `tunnel ${tunnel.tunnel}: ${why}`);
+};
+
 const shown = (object: Found, mapping: Mapping, at: number): Shown => {
   const history = assign(object, mapping);
   const now: Assignment = assignedAt(history, at);
-  const matched = history.some(({ rule }) => rule !== null);
   return {
     poller: object.poller,
     object: object.object,
     resource: object.resource,
     name: object.name ?? '',
     tag: now.tag ?? object.tag ?? '',
-    account: matched ? now.account : (object.account ?? null),
+    account: ownerOf(object, now),
     trafficType: now.trafficType ?? object.trafficType ?? '',
     billable: now.billable === null ? '' : String(now.billable),
     line: now.rule?.line ?? 0,

@@ -1,4 +1,5 @@
 /** `tollgate-agent run`: the daemon until it is told to stop. */
+import type { Backlog } from '../backlog/backlog.ts';
 import { realCommands } from '../poll/commands.ts';
 import { realScrape } from '../poll/scrape.ts';
 import type { Report } from '../publisher.ts';
@@ -8,6 +9,7 @@ import { type AgentConfig, ConfigError } from './config.ts';
 import { Daemon, passMemory } from './daemon.ts';
 import { MappingFile } from './mapping-watch.ts';
 import { seatsOf } from './wiring.ts';
+import { openBacklog } from './wiring-backlog.ts';
 import { makeFolders, memoryOf, realMappingFiles, watchFile } from './wiring-files.ts';
 
 /** How long --once tries to reach the server. */
@@ -25,8 +27,13 @@ export const run = async ({ config, once, terminal }: Command): Promise<number> 
   try {
     makeFolders(config);
     const mapping = new MappingFile(values.mapping, realMappingFiles, report);
-    const daemon = daemonOf(config, mapping, report);
-    return await (once ? passOnce(daemon) : keepPassing(daemon, mapping));
+    const backlog = await openBacklog(config, report, once);
+    try {
+      const daemon = daemonOf(config, mapping, backlog, report);
+      return await (once ? passOnce(daemon) : keepPassing(daemon, mapping));
+    } finally {
+      await backlog?.close();
+    }
   } catch (error) {
     report({ level: 'error', message: error instanceof Error ? error.message : String(error) });
     return 1;
@@ -44,7 +51,12 @@ const wantServer = ({ values }: AgentConfig): void => {
   if (problems.length > 0) throw new ConfigError(problems);
 };
 
-const daemonOf = (config: AgentConfig, mapping: MappingFile, report: (report: Report) => void): Daemon => {
+const daemonOf = (
+  config: AgentConfig,
+  mapping: MappingFile,
+  backlog: Backlog | undefined,
+  report: (report: Report) => void,
+): Daemon => {
   const { values } = config;
   const memory = memoryOf(config, report);
   const polling = { clock: realClock, disk: realDisk, commands: realCommands, scrape: realScrape };
@@ -54,6 +66,7 @@ const daemonOf = (config: AgentConfig, mapping: MappingFile, report: (report: Re
       clock: realClock,
       random: realRandomness,
       network: httpNetwork(values['server.url'], values['server.key'], values['server.timeout']),
+      backlog,
       mapping,
       report,
       memory,
@@ -62,7 +75,12 @@ const daemonOf = (config: AgentConfig, mapping: MappingFile, report: (report: Re
         if (path !== '') realDisk.replace(path, `${JSON.stringify(status)}\n`);
       },
     },
-    { source: values.source, bufferMax: values['poll.bufferMax'], statusMs: values['status.interval'] },
+    {
+      source: values.source,
+      bufferMax: values['poll.bufferMax'],
+      statusMs: values['status.interval'],
+      tunnels: config.tunnels,
+    },
     seats,
   );
 };

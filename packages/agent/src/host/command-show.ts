@@ -2,6 +2,7 @@
 import { realClock, realDisk } from '../real.ts';
 import type { Command } from './command.ts';
 import { parseStatus, STALE_MS, statusPage, table } from './daemon-status.ts';
+import type { WatchedTunnel } from './encapsulation-watch.ts';
 import { settingNames, settingOf } from './settings.ts';
 import type { PollerConfig } from './settings-pollers.ts';
 import { showValue } from './settings-values.ts';
@@ -21,7 +22,9 @@ export const showConfig = ({ config, json, terminal }: Command): number => {
   });
   const pollers = config.pollers.map((poller) => ({ ...poller, options: shownOptions(poller) }));
   if (json) {
-    terminal.out(`${JSON.stringify({ file: config.file, settings: rows, pollers }, null, 2)}\n`);
+    terminal.out(
+      `${JSON.stringify({ file: config.file, settings: rows, pollers, tunnels: config.tunnels }, null, 2)}\n`,
+    );
     return 0;
   }
   const lines = [
@@ -34,9 +37,18 @@ export const showConfig = ({ config, json, terminal }: Command): number => {
       ['poller', 'kind', 'interval', 'timeout', 'options'],
       pollers.map((p) => [p.name, p.kind, `${p.intervalMs} ms`, `${p.timeoutMs} ms`, JSON.stringify(p.options)]),
     ),
+    ...(config.tunnels.length === 0 ? [] : ['', ...tunnelTable(config.tunnels)]),
   ];
   terminal.out(`${lines.join('\n')}\n`);
   return 0;
+};
+
+const tunnelTable = (tunnels: readonly WatchedTunnel[]): string[] => {
+  const objects = (parts: WatchedTunnel['payload']): string => parts.flatMap((part) => part.objects).join(',') || '-';
+  return table(
+    ['tunnel', 'rule', 'method', 'poller', 'payload', 'underlay'],
+    tunnels.map((t) => [t.tunnel, JSON.stringify(t.rule), t.method, t.poller, objects(t.payload), objects(t.underlay)]),
+  );
 };
 
 /** Where the unit that is shipped lets the agent write it. */

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 import type { ReadingsBatch } from '@tollgate/event';
 import { runCommand } from './command.ts';
 import { statusPage } from './daemon-status.ts';
+import type { Reconciliation } from './encapsulation.ts';
+import { asTexts } from './encapsulation-report.ts';
 
 const skip = process.platform !== 'linux' && 'needs linux';
 const main = fileURLToPath(new URL('../main.js', import.meta.url));
@@ -143,6 +145,10 @@ test('what is present is shown with what it would belong to, and nothing is sent
     assert.equal(bad.code, 1);
     assert.match(bad.err, /mapping\.yaml:2:16: there is no field to match "nme"; did you mean "name"\?/);
     assert.deepEqual(place.batches, []);
+    place.file('mapping.yaml', 'objects: []\n');
+    writeFileSync(config, `${readFileSync(config, 'utf8')}tunnels: [{ name: vx, payload: lo, underlay: no-such }]\n`);
+    const lost = await finished(agent('check', '--config', config));
+    assert.match(lost.err, /tunnel vx: encapsulation\.no_counters: linux counts none of no-such/);
   }),
 );
 
@@ -183,6 +189,23 @@ test('every setting is shown with where it came from, but never a key', async ()
   assert.ok(!t.said.out.includes('tg_secret'));
 });
 
+const overhead: Reconciliation = {
+  tunnel: 'vx42',
+  from: 1,
+  to: 2,
+  method: 'measured',
+  payloadLayer: 'L2',
+  underlayLayer: 'L2',
+  payloadBytes: 1042n,
+  underlayBytes: 1176n,
+  overheadBytes: 134n,
+  modelledBytes: 50n,
+  onWire: false,
+  residualBytes: null,
+  packets: 1n,
+  refusals: [],
+};
+
 test('a status that was not written for long says so, and names from outside move no cursor', () => {
   const beat = { passes: 9, failures: 2, lastPassAt: 1, lastTookMs: 3, lastErrorAt: 1, overdueSince: 0 };
   const page = statusPage(
@@ -206,6 +229,7 @@ test('a status that was not written for long says so, and names from outside mov
           lastTrouble: '',
         },
       ],
+      tunnels: [asTexts({ ...overhead, residualBytes: 84n })],
       queue: { waiting: 7, lost: 1 },
       server: {
         lastAnswerAt: 0,
@@ -220,7 +244,8 @@ test('a status that was not written for long says so, and names from outside mov
   );
   assert.match(page, /^NOT RUNNING: last written 60 min ago$/m);
   assert.match(page, /7000 ms behind the server's, within 510 ms/);
-  assert.match(page, /7 readings, 1 refused for good/);
+  assert.match(page, /7 readings, in memory; 1 lost or refused for good/);
   assert.match(page, /fails: no nft$/m);
+  assert.match(page, /^vx42 +measured +1042 L2 +1176 L2 +134 +no +50 +84 +1$/m);
   assert.ok(!page.includes('\u001b'));
 });

@@ -1,9 +1,11 @@
-/** `tollgate-agent.yaml`: sections to texts with their places, and the list of pollers. Values are judged in config.ts. */
+/** `tollgate-agent.yaml`: sections to texts with their places, and the lists of pollers and tunnels. Values are judged in config.ts. */
 
 import { readPollers } from './config-pollers.ts';
+import { readTunnels } from './config-tunnels.ts';
 import { type SettingName, settingNames, settingOf } from './settings.ts';
 import { onlyLinux, type PollerConfig } from './settings-pollers.ts';
 import { type Flaw, flawLine, type Leaf, readTree, type Spot, type Tree, unknownName } from './settings-tree.ts';
+import type { TunnelConfig } from './settings-tunnels.ts';
 import { boundsOf } from './settings-values.ts';
 
 export class ConfigError extends Error {
@@ -20,6 +22,7 @@ export interface FileSettings {
   values: ReadonlyMap<SettingName, Leaf>;
   /** Interval and timeout 0: not given. */
   pollers: readonly PollerConfig[];
+  tunnels: readonly TunnelConfig[];
   problems: readonly string[];
 }
 
@@ -28,7 +31,7 @@ export const fileSettings = (path: string, content: string): FileSettings => {
   const { tree, flaws } = readTree(content);
   const pollers = tree === null ? onlyLinux : reader.file(tree);
   const problems = [...flaws, ...reader.flaws].map((flaw) => flawLine(path, flaw));
-  return { path, values: reader.values, pollers, problems };
+  return { path, values: reader.values, pollers, tunnels: reader.tunnels, problems };
 };
 
 const sections = [...new Set(settingNames.map((name) => name.split('.')[0] ?? ''))];
@@ -36,6 +39,7 @@ const sections = [...new Set(settingNames.map((name) => name.split('.')[0] ?? ''
 class Reader {
   readonly values = new Map<SettingName, Leaf>();
   readonly flaws: Flaw[] = [];
+  tunnels: readonly TunnelConfig[] = [];
 
   file(tree: Tree): readonly PollerConfig[] {
     if (tree.kind === 'leaf' && tree.empty) return onlyLinux;
@@ -46,9 +50,10 @@ class Reader {
     let pollers = onlyLinux;
     for (const { name, at, value } of tree.entries) {
       if (name === 'pollers') pollers = readPollers(value, this.flaws);
+      else if (name === 'tunnels') this.tunnels = readTunnels(value, this.flaws);
       else if (settingNames.includes(name as SettingName)) this.#value(name as SettingName, value);
       else if (sections.includes(name)) this.#section(name, value);
-      else this.#flaw(at, unknownName('setting', name, [...sections, 'pollers']));
+      else this.#flaw(at, unknownName('setting', name, [...sections, 'pollers', 'tunnels']));
     }
     return pollers;
   }

@@ -1,6 +1,7 @@
-/** docs/reference/agent.md: every setting and every option of every poller, made from the tables. */
+/** docs/reference/agent.md: every setting and every option of every poller and tunnel, made from the tables. */
 import { settingNames, settingOf, variableOf } from './settings.ts';
 import { commonOptions, kindNames, optionsOf, pollerKinds } from './settings-pollers.ts';
+import { tunnelOptions } from './settings-tunnels.ts';
 import { boundsOf, type Setting, showValue } from './settings-values.ts';
 
 const code = (text: string): string => (text === '' ? '' : `\`${text}\``);
@@ -60,5 +61,11 @@ export const agentPage = (): string => {
       '',
       ...(Object.keys(optionsOf(kind)).length > 0 ? [...optionTable(optionsOf(kind)), ''] : []),
     ]),
+    '## Tunnels',
+    '',
+    '`tunnels:` is a list of tunnels whose overhead is counted, on `network.encapsulation.bytes`. Every tunnel has:',
+    '',
+    ...optionTable(tunnelOptions),
+    '',
   ].join('\n');
 };

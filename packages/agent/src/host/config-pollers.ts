@@ -1,26 +1,24 @@
 /** The list of pollers in the settings file. */
+import { TableReader } from './config-table.ts';
 import { commonOptions, kindNames, optionsOf, type PollerConfig, type PollerKind } from './settings-pollers.ts';
-import { type Branch, type Flaw, type Spot, type Tree, unknownName } from './settings-tree.ts';
-import { boundsOf, type Kind, type Kinds, parseValue, type Row, type Setting } from './settings-values.ts';
-
-type Value = Kinds[Kind];
+import { type Branch, type Flaw, type Tree, unknownName } from './settings-tree.ts';
 
 /** What is wrong goes to `flaws`. */
 export const readPollers = (tree: Tree, flaws: Flaw[]): PollerConfig[] => new Reader(flaws).list(tree);
 
 class Reader {
-  readonly #flaws: Flaw[];
+  readonly #read: TableReader;
 
   constructor(flaws: Flaw[]) {
-    this.#flaws = flaws;
+    this.#read = new TableReader(flaws);
   }
 
   list(tree: Tree): PollerConfig[] {
     if (tree.kind !== 'list') {
-      this.#flaw(tree.at, 'pollers wants a list ("- kind: linux")');
+      this.#read.flaw(tree.at, 'pollers wants a list ("- kind: linux")');
       return [];
     }
-    if (tree.items.length === 0) this.#flaw(tree.at, 'pollers wants at least one poller');
+    if (tree.items.length === 0) this.#read.flaw(tree.at, 'pollers wants at least one poller');
     const seen = new Map<string, number>();
     return tree.items.flatMap((item) => {
       const poller = this.#poller(item);
@@ -28,7 +26,7 @@ class Reader {
       const line = seen.get(poller.name);
       if (line === undefined) seen.set(poller.name, item.at.line);
       else
-        this.#flaw(
+        this.#read.flaw(
           item.at,
           `there is a poller "${poller.name}" in line ${line} already; give this one a name of its own`,
         );
@@ -37,99 +35,25 @@ class Reader {
   }
 
   #poller(item: Tree): PollerConfig | null {
-    if (item.kind !== 'branch') return this.#none(item.at, 'a poller wants "kind: ..."');
+    if (item.kind !== 'branch') return this.#read.none(item.at, 'a poller wants "kind: ..."');
     const kind = this.#kind(item);
     if (kind === null) return null;
     const known = { ...commonOptions, ...optionsOf(kind) };
     const entries = item.entries.filter(({ name }) => name !== 'kind');
-    const { name, interval, timeout, ...options } = this.#table(entries, known, `${kind}.`, item.at);
+    const { name, interval, timeout, ...options } = this.#read.table(entries, known, `${kind}.`, item.at);
     if (name !== '' && !/^[A-Za-z0-9][\w.-]*$/.test(String(name)))
-      this.#flaw(item.at, `${kind}.name: ${JSON.stringify(name)} is refused, wants letters, digits, ".", "_" and "-"`);
+      this.#read.flaw(
+        item.at,
+        `${kind}.name: ${JSON.stringify(name)} is refused, wants letters, digits, ".", "_" and "-"`,
+      );
     return { kind, name: String(name) || kind, intervalMs: Number(interval), timeoutMs: Number(timeout), options };
   }
 
   #kind(item: Branch): PollerKind | null {
     const entry = item.entries.find((e) => e.name === 'kind');
     if (entry?.value.kind !== 'leaf' || entry.value.empty)
-      return this.#none(entry?.value.at ?? item.at, `a poller wants a kind: ${kindNames.join(', ')}`);
+      return this.#read.none(entry?.value.at ?? item.at, `a poller wants a kind: ${kindNames.join(', ')}`);
     const { text, at } = entry.value;
-    return kindNames.find((k) => k === text) ?? this.#none(at, unknownName('kind of poller', text, kindNames));
-  }
-
-  #table(
-    entries: Branch['entries'],
-    known: Readonly<Record<string, Setting & { required?: boolean }>>,
-    prefix: string,
-    at: Spot,
-  ): Record<string, Value> {
-    const values: Record<string, Value> = {};
-    for (const [name, setting] of Object.entries(known)) {
-      values[name] = setting.fallback;
-      if (setting.required === true && !entries.some((entry) => entry.name === name))
-        this.#flaw(at, `${prefix}${name} is missing, wants ${boundsOf(setting)}`);
-    }
-    for (const { name, at: place, value } of entries) {
-      const setting = Object.hasOwn(known, name) ? known[name] : undefined;
-      if (setting === undefined)
-        this.#flaw(
-          place,
-          unknownName(
-            'option',
-            prefix + name,
-            Object.keys(known).map((k) => prefix + k),
-          ),
-        );
-      else values[name] = this.#value(prefix + name, setting, value);
-    }
-    return values;
-  }
-
-  #value(name: string, setting: Setting, tree: Tree): Value {
-    if (setting.kind === 'rows' && tree.kind === 'list')
-      return tree.items.flatMap((item) => this.#row(name, setting, item));
-    if (setting.kind === 'pairs' && tree.kind === 'branch') return this.#pairs(name, setting, tree);
-    const text = textOf(tree, setting);
-    const value = text === null ? undefined : parseValue(setting, text);
-    if (value === undefined) {
-      const shown = text === null ? 'this' : JSON.stringify(text);
-      this.#flaw(tree.at, `${name}: ${shown} is refused, wants ${boundsOf(setting)}`);
-    }
-    return value ?? setting.fallback;
-  }
-
-  #row(name: string, setting: Setting, item: Tree): Row[] {
-    if (item.kind === 'branch') return [this.#table(item.entries, setting.columns ?? {}, `${name}.`, item.at) as Row];
-    this.#flaw(item.at, `${name}: wants ${boundsOf(setting)}`);
-    return [];
-  }
-
-  #pairs(name: string, setting: Setting, tree: Branch): Record<string, string> {
-    const pairs: [string, string][] = [];
-    for (const { name: key, value } of tree.entries) {
-      const text = value.kind === 'leaf' && !value.empty ? value.text : null;
-      if (text === null || (setting.oneOf.length > 0 && !setting.oneOf.includes(text)))
-        this.#flaw(
-          value.at,
-          `${name}.${key}: ${text === null ? 'this' : JSON.stringify(text)} is refused, wants ${boundsOf(setting)}`,
-        );
-      else pairs.push([key, text]);
-    }
-    return Object.fromEntries(pairs);
-  }
-
-  #flaw({ line, column }: Spot, message: string): void {
-    this.#flaws.push({ line, column, message });
-  }
-  #none(at: Spot, message: string): null {
-    this.#flaw(at, message);
-    return null;
+    return kindNames.find((k) => k === text) ?? this.#read.none(at, unknownName('kind of poller', text, kindNames));
   }
 }
-
-/** Words may also stand as a YAML list. */
-const textOf = (tree: Tree, setting: Setting): string | null => {
-  if (tree.kind === 'leaf') return tree.empty ? null : tree.text;
-  if (tree.kind !== 'list' || setting.kind !== 'words') return null;
-  const words = tree.items.map((item) => (item.kind === 'leaf' && !item.empty ? item.text : null));
-  return words.includes(null) ? null : words.join(',');
-};

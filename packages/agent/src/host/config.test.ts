@@ -147,7 +147,7 @@ const refused: readonly [yaml: string, line: string][] = [
   ['spol:\n  maxBytes: 1', '1:1: there is no setting "spol"; did you mean "spool"?'],
   [
     'colour: red',
-    '1:1: there is no setting "colour"; known are server, source, state, status, spool, publish, measure, poll, mapping, log, pollers',
+    '1:1: there is no setting "colour"; known are server, source, state, status, spool, publish, measure, poll, mapping, log, pollers, tunnels',
   ],
   ['source: a\nsource: b', '2:1: not YAML: Map keys must be unique'],
   ['source: [', '1:10: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]'],

@@ -6,9 +6,11 @@ import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError, type FileSettings, fileSettings } from './config-file.ts';
+import { watchedTunnels } from './config-tunnels.ts';
+import type { WatchedTunnel } from './encapsulation-watch.ts';
 import { type SettingName, type Settings, settingNames, settingOf, variableOf } from './settings.ts';
 import type { PollerConfig } from './settings-pollers.ts';
-import { nearest } from './settings-tree.ts';
+import { type Flaw, flawLine, nearest } from './settings-tree.ts';
 import { boundsOf, type Kind, type Kinds, parseValue } from './settings-values.ts';
 
 export { ConfigError };
@@ -18,6 +20,7 @@ export interface AgentConfig {
   /** Where each value came from, for people: `default`, `FILE:LINE`, `environment NAME`, `flag --name`. */
   origins: Readonly<Record<SettingName, string>>;
   pollers: readonly PollerConfig[];
+  tunnels: readonly WatchedTunnel[];
   /** The settings file; '' when there is none. */
   file: string;
 }
@@ -93,13 +96,16 @@ export const loadAgentConfig = (
   settle(settled, origins, around);
   if ((weights['server.keyFile'] ?? 0) > (weights['server.key'] ?? 0)) readKey(settled, origins, around, problems);
   problems.push(...together(settled, origins));
-  if (problems.length > 0) throw new ConfigError(problems);
   const pollers = file.pollers.map((poller) => ({
     ...poller,
     intervalMs: poller.intervalMs || settled['poll.interval'],
     timeoutMs: poller.timeoutMs || settled['poll.timeout'],
   }));
-  return { values: settled, origins: origins as Record<SettingName, string>, pollers, file: file.path };
+  const flaws: Flaw[] = [];
+  const tunnels = watchedTunnels(file.tunnels, pollers, flaws);
+  problems.push(...flaws.map((flaw) => flawLine(file.path, flaw)));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { values: settled, origins: origins as Record<SettingName, string>, pollers, tunnels, file: file.path };
 };
 
 const readFile = (named: string | undefined, around: Surroundings, problems: string[]): FileSettings => {

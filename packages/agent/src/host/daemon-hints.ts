@@ -1,11 +1,12 @@
 /**
  * What the server is told of resources: name, kind of traffic, tag, whose it is from when. Told once after a start,
- * again when something of it has changed since it was acknowledged, and all of it every hour: the server leaves out an
+ * again when something of it has changed since, and all of it every hour: the server leaves out an
  * account that nobody has made yet.
  *
  * Owner facts on the server stay until another one of the same instant takes their place. So an instant that was once
  * told and is no longer in the mapping is told again, with who owns the object then: otherwise a `from` that was
- * corrected by a day would leave the first one standing.
+ * corrected by a day would leave the first one standing. Told is what was handed on, not what was acknowledged: what is
+ * still on its way will stand there too, and one that never arrives is taken back for nothing.
  */
 import type { ResourceHint } from '@tollgate/event';
 import { type Assignment, assign, assignedAt, type Mapping } from './mapping.ts';
@@ -18,6 +19,8 @@ export interface Found extends HostObject {
   resource: string;
   account?: string;
   trafficType?: string;
+  /** Where the mapping says nothing; left away: the server's rule. */
+  billable?: boolean;
 }
 
 interface Known {
@@ -31,7 +34,7 @@ interface Known {
 }
 
 export interface Told {
-  /** Resource -> owners the server has acknowledged. */
+  /** Resource -> owners the server may have. */
   owners: Record<string, Owner[]>;
 }
 
@@ -45,7 +48,7 @@ export class Hints {
   readonly #present = new Map<string, ReadonlySet<string>>();
   /** When all of a poller was told last. */
   readonly #whole = new Map<string, number>();
-  /** Pending or acknowledged, by resource: what need not be told. */
+  /** By resource: what was told and need not be told again. */
   readonly #told = new Map<string, string>();
   readonly #known = new Map<string, Known>();
   readonly #owners: Map<string, Owner[]>;
@@ -54,7 +57,10 @@ export class Hints {
     this.#owners = new Map(Object.entries(before.owners));
   }
 
-  /** All objects of a pass of one poller. `version` 0: no mapping was ever in force, so nobody's owners are known and none are told. */
+  /**
+   * All objects of a pass of one poller. `version` 0: no mapping was ever in force, so nobody's owners are known and none
+   * are told. Where a hint has owners, `told` is to be kept before it is sent.
+   */
   of(
     poller: string,
     objects: readonly Found[],
@@ -71,26 +77,10 @@ export class Hints {
       if (known.text === '' || (!again && this.#told.get(object.resource) === known.text)) continue;
       this.#told.set(object.resource, known.text);
       hints.push(known.hint);
+      this.#note(known.hint);
     }
     this.#forget(poller, new Set(objects.map(({ resource }) => resource)));
     return { hints, unmatched };
-  }
-
-  /** They are durable on the server. True: owners changed, `told` is worth keeping. */
-  acknowledged(hints: readonly ResourceHint[]): boolean {
-    let changed = false;
-    for (const { id, owners } of hints) {
-      if (owners === undefined) continue;
-      // The latest at the end, so that those not heard of for longest go first.
-      this.#owners.delete(id);
-      this.#owners.set(id, [...owners]);
-      changed = true;
-    }
-    for (const id of this.#owners.keys()) {
-      if (this.#owners.size <= OWNERS_MAX) break;
-      this.#owners.delete(id);
-    }
-    return changed;
   }
 
   /** Something was given up on the way: tell everything again. */
@@ -100,6 +90,17 @@ export class Hints {
 
   get told(): Told {
     return { owners: Object.fromEntries(this.#owners) };
+  }
+
+  #note({ id, owners }: ResourceHint): void {
+    if (owners === undefined) return;
+    // The latest at the end, so that those not heard of for longest go first.
+    this.#owners.delete(id);
+    this.#owners.set(id, [...owners]);
+    for (const oldest of this.#owners.keys()) {
+      if (this.#owners.size <= OWNERS_MAX) break;
+      this.#owners.delete(oldest);
+    }
   }
 
   #isDue(poller: string, at: number): boolean {
@@ -136,13 +137,14 @@ export class Hints {
   #hint(object: Found, history: readonly Assignment[], now: Assignment, version: number): ResourceHint {
     const trafficType = now.trafficType ?? object.trafficType;
     const tag = now.tag ?? object.tag;
+    const billable = now.billable ?? object.billable ?? null;
     const owners = version > 0 || object.account !== undefined ? this.#timeline(object, history) : [];
     return {
       id: object.resource,
       ...(object.name === undefined || object.name === object.object ? {} : { name: object.name }),
       ...(trafficType === undefined ? {} : { trafficType }),
       ...(tag === undefined ? {} : { tag }),
-      ...(now.billable === null ? {} : { billable: now.billable }),
+      ...(billable === null ? {} : { billable }),
       ...(owners.length === 0 ? {} : { owners }),
     };
   }
@@ -156,13 +158,19 @@ export class Hints {
   }
 }
 
-/** Changes of owner. Before the first rule nothing is said; a name that carries an account speaks where no rule does. */
+/** A name that carries an account speaks where no rule does. Null: nobody's. */
+export const ownerOf = (object: Found, { rule, account }: Assignment): string | null =>
+  rule === null ? (object.account ?? null) : account;
+
+/** Changes of owner. Nothing is said before the first, where neither a name nor a rule says anything. */
 const ownersOf = (object: Found, history: readonly Assignment[]): Owner[] => {
-  const first = history.findIndex((a) => a.rule !== null);
-  if (first < 0) return object.account === undefined ? [] : [{ account: object.account, from: 0 }];
+  const first = object.account === undefined ? history.findIndex(({ rule }) => rule !== null) : 0;
+  if (first < 0) return [];
   const owners: Owner[] = [];
-  for (const { account, from } of history.slice(first))
-    if (owners.length === 0 || owners.at(-1)?.account !== account) owners.push({ account, from });
+  for (const stretch of history.slice(first)) {
+    const account = ownerOf(object, stretch);
+    if (owners.length === 0 || owners.at(-1)?.account !== account) owners.push({ account, from: stretch.from });
+  }
   return owners;
 };
 

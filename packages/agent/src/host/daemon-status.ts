@@ -1,6 +1,8 @@
 /** What a running daemon shows of itself: the status file, and its page for people. */
 import type { BeatState } from './daemon-beat.ts';
 import type { ServerState } from './daemon-network.ts';
+import type { Reconciliation } from './encapsulation.ts';
+import { reportTable } from './encapsulation-report.ts';
 
 export interface PollerStatus extends BeatState {
   name: string;
@@ -22,8 +24,12 @@ export interface Status {
   /** Everything this source has to say up to here was handed to the publisher; 0 not yet. */
   completeThrough: number;
   pollers: readonly PollerStatus[];
-  /** Readings not yet acknowledged, and those the server will never take. */
+  /** Each since its counters began, or since it was first seen. */
+  tunnels: readonly Reconciliation<string>[];
+  /** Readings not yet acknowledged, and those the server will never have. */
   queue: { waiting: number; lost: number };
+  /** Where they wait, if not in memory: bytes, readings given up between others, why the disk takes nothing. */
+  disk?: { bytes: number; thinned: number; trouble: string };
   server: ServerState;
   mapping: { path: string; rules: number; version: number; problems: readonly string[] };
 }
@@ -36,7 +42,7 @@ export const parseStatus = (text: string): Status | null => {
   try {
     const status = JSON.parse(text) as Partial<Status>;
     const sound = typeof status.at === 'number' && Array.isArray(status.pollers) && status.queue && status.server;
-    return sound ? (status as Status) : null;
+    return sound ? ({ tunnels: [], ...status } as unknown as Status) : null;
   } catch {
     return null;
   }
@@ -52,7 +58,7 @@ export const statusPage = (status: Status, now: number): string => {
     `source            ${status.source}`,
     `complete through  ${iso(status.completeThrough)}`,
     `acknowledged      ${ago(now, server.lastAcknowledgedAt)}${server.failures > 0 ? `, ${server.failures} tries failed since` : ''}`,
-    `waiting           ${queue.waiting} readings${queue.lost > 0 ? `, ${queue.lost} refused for good` : ''}`,
+    `waiting           ${queue.waiting} readings, ${diskText(status)}${queue.lost > 0 ? `; ${queue.lost} lost or refused for good` : ''}`,
     `clock             ${clockText(server)}`,
     `mapping           ${mapping.path === '' ? 'none' : `${mapping.path}, ${mapping.rules} rules`}`,
     ...mapping.problems.map((problem) => `  ${problem}`),
@@ -70,6 +76,7 @@ export const statusPage = (status: Status, now: number): string => {
         stateText(p, now),
       ]),
     ),
+    ...(status.tunnels.length === 0 ? [] : ['', ...reportTable(status.source, status.tunnels).trimEnd().split('\n')]),
   ];
   return lines.map((line) => `${plain(line)}\n`).join('');
 };
@@ -78,6 +85,12 @@ const stateText = (p: PollerStatus, now: number): string => {
   if (p.overdueSince > 0) return `hangs since ${ago(now, p.overdueSince)}`;
   if (p.inARow > 0) return `fails: ${p.lastError}`;
   return p.lastTrouble === '' ? 'ok' : `ok; ${p.troubles} troubles, the last: ${p.lastTrouble}`;
+};
+
+const diskText = ({ disk }: Status): string => {
+  if (disk === undefined) return 'in memory';
+  if (disk.trouble !== '') return `the disk takes none: ${disk.trouble}`;
+  return `${disk.bytes} bytes on disk${disk.thinned > 0 ? `; ${disk.thinned} between others given up` : ''}`;
 };
 
 const clockText = ({ clock }: ServerState): string => {

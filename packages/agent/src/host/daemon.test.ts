@@ -6,6 +6,7 @@ import type { Clock, HttpAnswer } from '../environment.ts';
 import type { Counted, Declaration, Poller, PollPass } from '../poll/poller.ts';
 import { Daemon } from './daemon.ts';
 import type { Seat } from './daemon-beat.ts';
+import type { WatchedTunnel } from './encapsulation-watch.ts';
 import { MappingFile } from './mapping-watch.ts';
 
 const T0 = Date.UTC(2026, 10, 22);
@@ -94,9 +95,10 @@ interface Given {
   mapping?: string;
   bufferMax?: number;
   memory?: Map<string, string>;
+  tunnels?: readonly WatchedTunnel[];
 }
 
-const setting = ({ pollers, mapping = '', bufferMax = 500_000, memory = new Map() }: Given) => {
+const setting = ({ pollers, mapping = '', bufferMax = 500_000, memory = new Map(), tunnels = [] }: Given) => {
   const clock = new VirtualClock();
   const batches: ReadingsBatch[] = [];
   const reports: string[] = [];
@@ -127,12 +129,13 @@ const setting = ({ pollers, mapping = '', bufferMax = 500_000, memory = new Map(
         mapping === '' ? '' : 'm.yaml',
         { read: () => files.text, stamp: () => String(files.stamp) },
         report,
+        clock,
       ),
       report,
       memory: { read: (name) => memory.get(name) ?? null, write: (name, content) => void memory.set(name, content) },
       showStatus: () => undefined,
     },
-    { source: 'host/x', bufferMax, statusMs: 5000 },
+    { source: 'host/x', bufferMax, statusMs: 5000, tunnels },
     seats,
   );
   const stop = new AbortController();
@@ -232,6 +235,50 @@ for (const bufferMax of [500_000, 1000])
     assert.equal(stormy.batches.at(-1)?.completeThrough, calm.batches.at(-1)?.completeThrough);
     assert.equal(stormy.daemon.publisher.waiting, 0);
   });
+
+test('passes keep to their beats, however long each takes', async () => {
+  const begun: number[] = [];
+  const s = setting({
+    pollers: (clock) => [
+      {
+        name: 'slow',
+        declaration,
+        poll: async () => {
+          begun.push(clock.now() - T0);
+          await clock.sleep(begun.length === 3 ? 13_000 : 3000);
+          return { at: clock.now(), counted: [], ended: [] };
+        },
+      },
+    ],
+  });
+  const running = s.daemon.run(s.stop.signal);
+  await s.clock.run(55_000);
+  assert.deepEqual(begun, [0, 10_000, 20_000, 40_000, 50_000]);
+  await stopped(s, running);
+});
+
+test('what carries instants of its own is declared complete no further than these', async () => {
+  const s = setting({
+    pollers: (clock) => [
+      {
+        name: 'late',
+        declaration,
+        async poll() {
+          const at = clock.now();
+          const counted = [60_000, 40_000].map((ago, i) => ({ ...row(`o${i}`, 'e', 5n, 0), at: at - ago }));
+          return { at, counted: [...counted, row('now', 'e', 5n, 0)], ended: [] };
+        },
+      },
+    ],
+  });
+  const running = s.daemon.run(s.stop.signal);
+  await s.clock.run(35_000);
+  assert.deepEqual(
+    throughs(s),
+    [0, 10_000, 20_000, 30_000].map((at) => T0 + at - 60_000),
+  );
+  await stopped(s, running);
+});
 
 test('told to stop, it makes a last pass, sends what waits, and ends within its grace', async () => {
   const s = setting({ pollers: (clock) => [counting(clock, 'one')] });
@@ -475,4 +522,71 @@ test('the server is told every minute how much waits', async () => {
   assert.equal(s.depths.length, 3);
   assert.ok((s.depths[0] ?? 1) <= 3 && (s.depths[2] ?? 0) > 20, s.depths.join());
   await stopped(s, running);
+});
+
+/** Frames of 1,000 bytes at one a millisecond, and 50 bytes more of each on the underlay. */
+const framing = (clock: Clock): Poller => ({
+  name: 'devices',
+  declaration: { ...declaration, layer: 'L2', wirePackets: true },
+  async poll(): Promise<PollPass> {
+    const at = clock.now();
+    const n = BigInt(at - T0);
+    const counted = [row('tap1', 'e', n * 1000n, 0), row('eth1', 'e', n * 1050n, 0)];
+    return { at, counted: counted.flatMap((one) => [one, { ...one, meter: 'n', value: n }]), ended: [] };
+  },
+});
+const side = (object: string) => [
+  { poller: 'devices', objects: [object], bytes: ['network.bytes.sent'], packets: ['n'] },
+];
+const vx42: WatchedTunnel = {
+  tunnel: 'vx42',
+  rule: { kind: 'vxlan', outer: 4 },
+  method: 'measured',
+  poller: 'devices',
+  payload: side('tap1'),
+  underlay: side('eth1'),
+};
+
+test('what a tunnel adds is told as the counter of a resource that stands on no bill, over outages and restarts', async () => {
+  const memory = new Map<string, string>();
+  const start = () =>
+    setting({
+      pollers: (clock) => [framing(clock)],
+      mapping: mapping('{ match: { poller: tunnel, name: vx42 }, account: operator }'),
+      memory,
+      tunnels: [vx42],
+    });
+  const s = start();
+  const running = s.daemon.run(s.stop.signal);
+  await s.clock.run(60_000);
+  s.server.up = false;
+  await s.clock.run(3_600_000);
+  s.server.up = true;
+  await s.clock.run(60_000);
+  await stopped(s, running);
+  const told = s.batches.flatMap(({ series, readings }) =>
+    readings.flatMap(([index, at, value]) => {
+      const head = series[index];
+      return head?.meter === 'network.encapsulation.bytes' ? [{ head, at, value: BigInt(value) }] : [];
+    }),
+  );
+  assert.ok(told.length > 300);
+  for (const [i, { value }] of told.entries())
+    assert.equal(value, BigInt(Number(told[i - 1]?.at ?? T0 + 10_000) - T0) * 50n, 'what the look before found');
+  assert.equal(told.at(-1)?.head.resource, 'host/x/tunnel/vx42');
+  assert.deepEqual(
+    hintsOf(s)
+      .filter(({ id }) => id === 'host/x/tunnel/vx42')
+      .at(-1),
+    { id: 'host/x/tunnel/vx42', billable: false, owners: [{ account: 'operator', from: 0 }] },
+  );
+  const [shown] = s.daemon.status().tunnels;
+  assert.deepEqual([shown?.residualBytes, shown?.overheadBytes], ['0', String(told.at(-1)?.value)]);
+  // Its clock begins at the same instant again, so the counters fall, and the watch the memory holds is over.
+  const again = start();
+  const sent = again.daemon.once(new AbortController().signal);
+  await again.clock.run(1000);
+  assert.equal(await sent, true);
+  const ends = again.batches.flatMap(({ series, ended = [] }) => ended.map(([i, at]) => [series[i]?.epoch, at]));
+  assert.deepEqual(ends, [[told[0]?.head.epoch, told.at(-1)?.at]]);
 });

@@ -1,5 +1,6 @@
 /** Everything a host counts, each poller on its own beat, published as one source. */
 import type { ResourceHint } from '@tollgate/event';
+import type { Backlog } from '../backlog/backlog.ts';
 import type { Clock, Network, Randomness } from '../environment.ts';
 import type { PollPass } from '../poll/poller.ts';
 import { Publisher, publisherDefaults, type Report } from '../publisher.ts';
@@ -8,19 +9,27 @@ import { Beat, type Seat } from './daemon-beat.ts';
 import { Hints, parseTold } from './daemon-hints.ts';
 import { WatchedNetwork } from './daemon-network.ts';
 import { Heads, objectsOf } from './daemon-pass.ts';
+import { tellOfItself } from './daemon-report.ts';
 import type { PollerStatus, Status } from './daemon-status.ts';
+import { asTexts } from './encapsulation-report.ts';
+import { TUNNEL, type TunnelNews, Tunnels } from './encapsulation-tunnels.ts';
+import type { WatchedTunnel } from './encapsulation-watch.ts';
 import type { MappingFile } from './mapping-watch.ts';
 
 export interface DaemonSettings {
   source: string;
   bufferMax: number;
   statusMs: number;
+  /** Tunnels whose overhead is counted; left away: none. */
+  tunnels?: readonly WatchedTunnel[];
 }
 
 export interface DaemonWorld {
   clock: Clock;
   random: Randomness;
   network: Network;
+  /** Where readings wait on disk; left away: they wait in memory. Whoever opened it closes it. */
+  backlog?: Backlog | undefined;
   mapping: MappingFile;
   report(report: Report): void;
   /** What must outlive a restart, by name; `read` gives null for nothing. A failure to write is reported, never fatal. */
@@ -31,14 +40,13 @@ export interface DaemonWorld {
 
 /** Objects named in a status that belong to nobody: enough to see what kind they are. */
 const UNMATCHED_SHOWN = 50;
-/** How often the server is told what waits here. */
-const DEPTH_MS = 60_000;
 /** Share of the grace a last pass may take: what it finds must still be sent. */
 const LAST_PASS_SHARE = 1 / 3;
 
 /** Name under which a daemon remembers the pass of a poller. */
 export const passMemory = (poller: string): string => `pass-${poller}`;
 const OWNERS_MEMORY = 'owners';
+const TUNNELS_MEMORY = 'tunnels';
 
 interface Desk {
   beat: Beat;
@@ -63,6 +71,7 @@ export class Daemon {
   readonly #network: WatchedNetwork;
   readonly #desks: readonly Desk[];
   readonly #hints: Hints;
+  readonly #tunnels: Tunnels;
   readonly #startedAt: number;
   #sending: Sending | null = null;
   #lost = 0;
@@ -73,8 +82,9 @@ export class Daemon {
     this.#network = new WatchedNetwork(world.network, world.clock);
     this.#startedAt = world.clock.now();
     this.#hints = new Hints(parseTold(world.memory.read(OWNERS_MEMORY) ?? ''));
+    this.#tunnels = new Tunnels(settings.source, settings.tunnels ?? [], world.memory.read(TUNNELS_MEMORY));
     this.publisher = new Publisher(
-      { clock: world.clock, random: world.random, network: this.#network },
+      { clock: world.clock, random: world.random, network: this.#network, queue: world.backlog },
       { source: settings.source, ...publisherDefaults, bufferMax: settings.bufferMax },
       world.report,
     );
@@ -111,7 +121,13 @@ export class Daemon {
     const { clock } = this.#world;
     const sending = new Sending((abandon) => this.publisher.drain(abandon), clock);
     this.#sending = sending;
-    const beside = [this.#showing(signal), this.#tellingDepth(signal)];
+    const { network, report, backlog } = this.#world;
+    const telling = {
+      ...{ clock, network, report, source: this.#settings.source },
+      waiting: () => this.publisher.waiting,
+      lost: () => backlog?.lostIntervals() ?? [],
+    };
+    const beside = [this.#showing(signal), tellOfItself(telling, signal)];
     await Promise.all([...this.#desks.map(({ beat }) => beat.run(signal)), ...beside]);
     const begun = clock.elapsed();
     await this.#lastPasses(graceMs * LAST_PASS_SHARE);
@@ -122,14 +138,16 @@ export class Daemon {
 
   status(): Status {
     const { publisher } = this;
-    const { mapping } = this.#world;
+    const { mapping, backlog } = this.#world;
     return {
       at: this.#world.clock.now(),
       startedAt: this.#startedAt,
       source: this.#settings.source,
       completeThrough: this.#through(),
       pollers: this.#desks.map(statusOf),
+      tunnels: this.#tunnels.reconciliations.map(asTexts),
       queue: { waiting: publisher.waiting, lost: publisher.lost },
+      ...(backlog ? { disk: backlog.state } : {}),
       server: this.#network.state,
       mapping: {
         path: mapping.path,
@@ -151,17 +169,37 @@ export class Daemon {
     const { hints, unmatched } = this.#hints.of(seat.poller.name, objects, mapping.current, mapping.version, pass.at);
     desk.objects = objects.length;
     desk.unmatched = unmatched;
-    desk.through = pass.at;
+    // What carries an instant of its own may be older than the pass: more of it may come from then on.
+    desk.through = pass.counted.reduce((through, { at = pass.at }) => Math.min(through, at), pass.at);
     this.#tell(desk, pass);
     const { at, memory } = pass;
     if (memory !== undefined) desk.candidate ??= { at, memory: () => memory() };
+    const { samples, ended } = desk.heads.readings(source, seat, pass);
+    const overhead = this.#overhead(seat, pass);
+    const resources = [...hints, ...overhead.hints];
+    if (resources.some(({ owners }) => owners !== undefined))
+      this.#world.memory.write(OWNERS_MEMORY, JSON.stringify(this.#hints.told));
     this.publisher.offer({
-      ...desk.heads.readings(source, seat, pass),
-      resources: hints,
+      samples: [...samples, ...overhead.samples],
+      ended: [...ended, ...overhead.ended],
+      resources,
       completeThrough: this.#through(),
-      acknowledged: () => this.#remember(desk, at, hints),
+      kept: () => {
+        overhead.acknowledged();
+        this.#remember(desk, at);
+      },
     });
     this.#sending?.ring();
+  }
+
+  /** What this pass says of the tunnels. Remembered before it is sent: a value that was told must be gone on from. */
+  #overhead(seat: Seat, pass: PollPass): TunnelNews & { hints: ResourceHint[] } {
+    const { mapping, memory } = this.#world;
+    const news = this.#tunnels.take(seat, pass);
+    if (news === null) return { samples: [], ended: [], hints: [], acknowledged: () => undefined };
+    memory.write(TUNNELS_MEMORY, this.#tunnels.memory);
+    const { hints } = this.#hints.of(TUNNEL, this.#tunnels.objects, mapping.current, mapping.version, pass.at);
+    return { ...news, hints };
   }
 
   /** The source is complete only up to what all its pollers have delivered; 0: one has not delivered anything yet. */
@@ -177,9 +215,8 @@ export class Daemon {
     }
   }
 
-  #remember(desk: Desk, at: number, hints: readonly ResourceHint[]): void {
+  #remember(desk: Desk, at: number): void {
     const { memory } = this.#world;
-    if (this.#hints.acknowledged(hints)) memory.write(OWNERS_MEMORY, JSON.stringify(this.#hints.told));
     if (desk.candidate?.at !== at) return;
     memory.write(passMemory(desk.beat.seat.poller.name), desk.candidate.memory());
     desk.candidate = null;
@@ -189,23 +226,6 @@ export class Daemon {
     while (!signal.aborted) {
       this.#show();
       await this.#world.clock.sleep(this.#settings.statusMs, signal);
-    }
-  }
-
-  /** So that the server can show who is falling behind. Not worth a repetition: the next one says more. */
-  async #tellingDepth(signal: AbortSignal): Promise<void> {
-    const { clock, network, report } = this.#world;
-    const path = `/api/v1/sources/${encodeURIComponent(this.#settings.source)}/report`;
-    while (!signal.aborted) {
-      await clock.sleep(DEPTH_MS, signal);
-      if (signal.aborted) return;
-      const body = JSON.stringify({ spoolDepth: this.publisher.waiting });
-      await network.post(path, body, 'application/json', signal).catch((error: unknown) => {
-        report({
-          level: 'debug',
-          message: `cannot tell what waits: ${error instanceof Error ? error.message : error}`,
-        });
-      });
     }
   }
 

@@ -1,7 +1,9 @@
-/** The reconciliation of a host: a table for people, JSON for programs. */
+/** The reconciliation of a host: a table for people, texts for JSON. */
 import type { Reconciliation } from './encapsulation.ts';
 
-const columns: readonly { title: string; of: (r: Reconciliation) => string; right: boolean }[] = [
+type Shown = Reconciliation<bigint | string>;
+
+const columns: readonly { title: string; of: (r: Shown) => string; right: boolean }[] = [
   { title: 'tunnel', of: (r) => r.tunnel, right: false },
   { title: 'method', of: (r) => r.method, right: false },
   { title: 'payload', of: (r) => `${r.payloadBytes} ${r.payloadLayer}`, right: true },
@@ -17,10 +19,10 @@ const columns: readonly { title: string; of: (r: Reconciliation) => string; righ
   { title: 'packets', of: (r) => shown(r.packets), right: true },
 ];
 
-const shown = (value: bigint | null): string => (value === null ? '-' : `${value}`);
+const shown = (value: bigint | string | null): string => (value === null ? '-' : `${value}`);
 
 /** Bytes, one line a tunnel, and below it why a figure is missing. */
-export const reportTable = (host: string, reconciliations: readonly Reconciliation[]): string => {
+export const reportTable = (host: string, reconciliations: readonly Shown[]): string => {
   const rows = reconciliations.map((r) => columns.map(({ of }) => of(r)));
   const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
@@ -32,8 +34,15 @@ export const reportTable = (host: string, reconciliations: readonly Reconciliati
   return [`encapsulation on ${host}, bytes`, line(columns.map(({ title }) => title)), ...body, ''].join('\n');
 };
 
-/** Numbers are texts of digits: they may be larger than a JSON number holds. */
-export const reportJson = (host: string, reconciliations: readonly Reconciliation[]): string =>
-  JSON.stringify({ host, tunnels: reconciliations }, (_, value: unknown) =>
-    typeof value === 'bigint' ? `${value}` : value,
-  );
+/** Numbers as texts of digits: they may be larger than a JSON number holds. */
+export const asTexts = (r: Reconciliation): Reconciliation<string> => ({
+  ...r,
+  payloadBytes: `${r.payloadBytes}`,
+  underlayBytes: text(r.underlayBytes),
+  overheadBytes: text(r.overheadBytes),
+  modelledBytes: text(r.modelledBytes),
+  residualBytes: text(r.residualBytes),
+  packets: text(r.packets),
+});
+
+const text = (value: bigint | null): string | null => (value === null ? null : `${value}`);

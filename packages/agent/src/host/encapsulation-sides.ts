@@ -21,6 +21,8 @@ export interface Tunnel {
   payload: readonly Part[];
   /** Counters of the tunnel's packets on the underlay. Empty: not counted, only a model is possible. */
   underlay: readonly Part[];
+  /** Which figure is wanted; see TunnelInterval. */
+  method?: 'measured' | 'modelled';
 }
 
 /** One pass of one poller. */
@@ -47,6 +49,7 @@ export const intervalOf = (tunnel: Tunnel, before: Passes, after: Passes): Tunne
     rule: tunnel.rule,
     payload,
     underlay,
+    ...(tunnel.method === undefined ? {} : { method: tunnel.method }),
     ...(refusals.length === 0 ? {} : { refusals: [...new Set(refusals)] }),
   };
 };
@@ -108,6 +111,33 @@ const deltaOf = (
     else sum = (sum ?? 0n) + now.value - from;
   }
   return sum;
+};
+
+/**
+ * Two passes of one poller, told as one. What began and ended in the earlier one is not lost, and what is gone without a
+ * word, or lower than it was, has ended: nobody looked when it did.
+ */
+export const joined = (earlier: PollPass, later: PollPass): PollPass => {
+  const before = new Map(earlier.counted.map((one) => [keyOf(one), one]));
+  const ended = [...earlier.ended, ...later.ended];
+  const end = ({ object, meter, epoch }: Counted): void => void ended.push({ object, meter, epoch, at: later.at });
+  const counted = later.counted.map((one) => {
+    const was = before.get(keyOf(one));
+    before.delete(keyOf(one));
+    if (was !== undefined && one.value < was.value) end(one);
+    return was === undefined || was.start === 0 ? one : { ...one, start: was.start };
+  });
+  for (const gone of before.values()) end(gone);
+  return { at: later.at, counted, ended };
+};
+
+const keyOf = ({ object, meter, epoch }: Counted): string => `${object}\n${meter}\n${epoch}`;
+
+/** Only what a tunnel's sides are made of. */
+export const sidesOf = (tunnel: Tunnel, pass: PollPass): PollPass => {
+  const patterns = [...tunnel.payload, ...tunnel.underlay].flatMap(({ objects }) => objects);
+  const isPart = ({ object }: { object: string }): boolean => fits(patterns, object);
+  return { at: pass.at, counted: pass.counted.filter(isPart), ended: pass.ended.filter(isPart) };
 };
 
 const fits = (objects: readonly string[], object: string): boolean =>

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Counted, Declaration, PollPass } from '../poll/poller.ts';
-import { encapsulationMeter, measureOf, reconcile, type Side, type TunnelInterval } from './encapsulation.ts';
-import { reportJson, reportTable } from './encapsulation-report.ts';
-import { intervalOf, type Passes, type Tunnel } from './encapsulation-sides.ts';
+import { dimensionsOf, reconcile, type Side, type TunnelInterval } from './encapsulation.ts';
+import { asTexts, reportTable } from './encapsulation-report.ts';
+import { intervalOf, joined, type Passes, type Tunnel } from './encapsulation-sides.ts';
 
 const side = (bytes: bigint, packets: bigint | null, more: Partial<Side> = {}): Side => ({
   layer: 'L2',
@@ -44,20 +44,15 @@ test('packets that were counted above offload are refused for a model, and what 
     ['measured', 724_000n, null, null],
   );
   assert.deepEqual(codesOf(found.refusals), ['encapsulation.packets_not_wire']);
-  assert.deepEqual([found.onWire, measureOf('h', found)?.dimensions.wire], [false, 'no'], 'a lower bound');
+  assert.deepEqual(dimensionsOf(found), { tunnel: 'vx42', method: 'measured', wire: 'no' }, 'a lower bound');
   const none = reconcile(interval(side(20_990_000n, 337n, blind), null));
-  assert.deepEqual([none.method, none.overheadBytes, measureOf('host/a', none)], ['none', null, null]);
+  assert.deepEqual([none.method, none.overheadBytes], ['none', null]);
 });
 
 test('without an underlay that is counted the model stands alone, and says so', () => {
   const found = reconcile(interval(side(1_042_000n, 1000n), null, { rule: { kind: 'vxlan', outer: 6 } }));
   assert.deepEqual([found.method, found.overheadBytes, found.residualBytes], ['modelled', 70_000n, null]);
-  assert.deepEqual(measureOf('host/a', found), {
-    meter: encapsulationMeter,
-    subject: 'host/a',
-    dimensions: { tunnel: 'vx42', method: 'modelled', wire: 'yes' },
-    quantity: 70_000n,
-  });
+  assert.deepEqual(dimensionsOf(found), { tunnel: 'vx42', method: 'modelled', wire: 'yes' });
 });
 
 test('padded tunnels are modelled from lengths, never from packets alone', () => {
@@ -79,7 +74,6 @@ test('payload above underlay is named and not recorded: traffic between two tena
   const found = reconcile(interval(side(1000n, 1n), side(10n, 0n)));
   assert.deepEqual([found.method, found.overheadBytes], ['none', -990n]);
   assert.deepEqual(codesOf(found.refusals), ['encapsulation.payload_exceeds_underlay']);
-  assert.equal(measureOf('h', found), null);
 });
 
 test('without loss and offload the residual is zero, whatever the sizes, at every pair of layers', () => {
@@ -100,6 +94,20 @@ test('without loss and offload the residual is zero, whatever the sizes, at ever
       assert.equal(found.residualBytes, 0n);
     }),
   );
+});
+
+test('the method that was asked for is the figure, the other one checks it, and neither takes the other’s place', () => {
+  const both = (method: 'measured' | 'modelled') => reconcile(interval(side(1000n, 10n), side(1530n, 10n), { method }));
+  const shown = (method: 'measured' | 'modelled') => {
+    const { method: found, overheadBytes, modelledBytes, residualBytes } = both(method);
+    return [found, overheadBytes, modelledBytes, residualBytes];
+  };
+  assert.deepEqual(shown('measured'), ['measured', 530n, 500n, 30n]);
+  assert.deepEqual(shown('modelled'), ['modelled', 500n, 500n, 30n]);
+  assert.equal(reconcile(interval(side(1000n, 10n), null, { method: 'measured' })).method, 'none');
+  const blind = { wirePackets: false };
+  const guess = reconcile(interval(side(1000n, 10n, blind), side(1530n, 10n, blind), { method: 'modelled' }));
+  assert.deepEqual([guess.method, guess.overheadBytes], ['none', null]);
 });
 
 // From passes to sides.
@@ -181,7 +189,18 @@ test('a counter that restarted, ended, was not there or was not polled spoils th
   assert.deepEqual(refused(before, passes(2000, mixed)), ['encapsulation.layers_differ']);
 });
 
-test('the report is a table for people and JSON without rounded numbers', () => {
+test('two passes told as one keep what began and ended in the first, and end what is gone or fell without a word', () => {
+  const born = counted('tap2', 40n, { start: 1500 });
+  const end = (object: string, at: number) => ({ object, meter: 'b', epoch: 'e', at });
+  const both = joined(
+    { at: 1600, counted: [born, counted('tap4', 9n), counted('tap5', 9n)], ended: [end('tap3', 1400)] },
+    { at: 2000, counted: [{ ...born, value: 70n, start: 0 }, counted('tap5', 8n)], ended: [] },
+  );
+  assert.deepEqual(both.counted, [{ ...born, value: 70n }, counted('tap5', 8n)]);
+  assert.deepEqual(both.ended, [end('tap3', 1400), end('tap5', 2000), end('tap4', 2000)]);
+});
+
+test('the report is a table for people, and texts that JSON does not round', () => {
   const exact = reconcile(interval(side(3_801_216n, 3648n), side(3_983_616n, 3648n)));
   const blind = reconcile(interval(side(2n ** 63n, 1n, { wirePackets: false }), null, { tunnel: 'vx43' }));
   assert.equal(
@@ -195,9 +214,8 @@ test('the report is a table for people and JSON without rounded numbers', () => 
       '',
     ].join('\n'),
   );
-  const json = JSON.parse(reportJson('host/a', [exact, blind])) as { host: string; tunnels: Record<string, unknown>[] };
-  assert.deepEqual(
-    [json.host, json.tunnels[1]?.payloadBytes, json.tunnels[0]?.residualBytes],
-    ['host/a', '9223372036854775808', '0'],
-  );
+  const texts = asTexts(blind);
+  assert.equal(reportTable('host/a', [asTexts(exact), texts]), reportTable('host/a', [exact, blind]));
+  assert.deepEqual(JSON.parse(JSON.stringify(texts)), texts);
+  assert.deepEqual([texts.payloadBytes, texts.underlayBytes], ['9223372036854775808', null]);
 });

@@ -30,13 +30,16 @@ export interface TunnelInterval {
   payload: Side;
   /** Null: the underlay is not counted. */
   underlay: Side | null;
+  /** Which figure is wanted; the other one only checks it. Left away: measured where it can be, else modelled. */
+  method?: 'measured' | 'modelled';
   /** Inner lengths, where they are known: padded tunnels cannot be modelled without. */
   lengths?: readonly LengthCount[];
   /** What spoiled the interval already: then nothing is computed. */
   refusals?: readonly string[];
 }
 
-export interface Reconciliation {
+/** `N`: bigint, or text of digits where it goes through JSON. */
+export interface Reconciliation<N = bigint> {
   tunnel: string;
   from: number;
   to: number;
@@ -44,22 +47,25 @@ export interface Reconciliation {
   method: 'measured' | 'modelled' | 'none';
   payloadLayer: Layer;
   underlayLayer: Layer | null;
-  payloadBytes: bigint;
-  underlayBytes: bigint | null;
-  overheadBytes: bigint | null;
-  modelledBytes: bigint | null;
+  payloadBytes: N;
+  underlayBytes: N | null;
+  overheadBytes: N | null;
+  modelledBytes: N | null;
   /**
    * True: the overhead is what the wire carried. False: the underlay, too, is counted above segmentation offload, where
    * 64 KiB have one header, so the overhead is a lower bound and nothing to set a price on.
    */
   onWire: boolean;
   /** Measured less modelled: what neither tenants nor headers explain. Null unless both are known. */
-  residualBytes: bigint | null;
+  residualBytes: N | null;
   /** Those the model rests on; null when there is none. */
-  packets: bigint | null;
+  packets: N | null;
   /** `code: reason`, in the order found. */
   refusals: string[];
 }
+
+/** May pass: a packet is counted on one side before the other. */
+export const EXCEEDED = 'encapsulation.payload_exceeds_underlay';
 
 interface Model {
   bytes: bigint;
@@ -74,11 +80,9 @@ export const reconcile = (interval: TunnelInterval): Reconciliation => {
   const model = spoiled.length > 0 ? null : modelOf(interval, refusals);
   const measured = spoiled.length > 0 || underlay === null ? null : underlay.bytes - payload.bytes;
   if (measured !== null && measured < 0n)
-    refusals.push(
-      'encapsulation.payload_exceeds_underlay: the tenants’ counters hold traffic that never left the host, or another interval',
-    );
-  const known = measured !== null && measured >= 0n;
-  const method = known ? 'measured' : measured === null && model !== null ? 'modelled' : 'none';
+    refusals.push(`${EXCEEDED}: the tenants’ counters hold traffic that never left the host, or another interval`);
+  const method = methodOf(interval.method, measured, model);
+  const overhead = interval.method === 'modelled' ? model?.bytes : (measured ?? model?.bytes);
   return {
     tunnel: interval.tunnel,
     from: interval.from,
@@ -88,13 +92,22 @@ export const reconcile = (interval: TunnelInterval): Reconciliation => {
     underlayLayer: underlay?.layer ?? null,
     payloadBytes: payload.bytes,
     underlayBytes: underlay?.bytes ?? null,
-    overheadBytes: measured ?? model?.bytes ?? null,
+    overheadBytes: overhead ?? null,
     modelledBytes: model?.bytes ?? null,
     onWire: method === 'modelled' || (method === 'measured' && underlay?.wirePackets === true),
     residualBytes: measured === null || model === null ? null : measured - model.bytes,
     packets: model?.packets ?? null,
     refusals,
   };
+};
+
+const methodOf = (
+  wanted: TunnelInterval['method'],
+  measured: bigint | null,
+  model: Model | null,
+): Reconciliation['method'] => {
+  if (wanted !== 'modelled' && measured !== null) return measured >= 0n ? 'measured' : 'none';
+  return wanted !== 'measured' && model !== null ? 'modelled' : 'none';
 };
 
 /** Null, with the reason, where a model would be a guess. */
@@ -123,19 +136,12 @@ const modelOf = (interval: TunnelInterval, refusals: string[]): Model | null => 
   return { packets, bytes: packets * each };
 };
 
-/** The meter encapsulation is recorded on: a delta, never billable unless somebody sets a price for it. */
+/** The meter encapsulation is recorded on: built in on the server, and not billable. */
 export const encapsulationMeter = 'network.encapsulation.bytes';
 
-/** What to record of a reconciliation; null when the overhead is not known. `host` is whose overhead it is. */
-export const measureOf = (
-  host: string,
-  { tunnel, method, overheadBytes, onWire }: Reconciliation,
-): { meter: string; subject: string; dimensions: Record<string, string>; quantity: bigint } | null =>
-  method === 'none' || overheadBytes === null
-    ? null
-    : {
-        meter: encapsulationMeter,
-        subject: host,
-        dimensions: { tunnel, method, wire: onWire ? 'yes' : 'no' },
-        quantity: overheadBytes,
-      };
+/** By these one tunnel's overhead is told apart: how it came about, and whether the wire carried it (`onWire`). */
+export const dimensionsOf = ({ tunnel, method, onWire }: Reconciliation): Record<string, string> => ({
+  tunnel,
+  method,
+  wire: onWire ? 'yes' : 'no',
+});

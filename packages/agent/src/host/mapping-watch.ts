@@ -1,9 +1,12 @@
 /**
- * The mapping file in force. Looked at before every pass, and at once when the folder tells of a change. A file with a
- * fault changes nothing: the one before stays in force, and the fault is reported once, with its lines.
+ * The mapping file in force. Looked at before every pass, and at once when the folder tells of a change. A file that was
+ * cut between two rules parses: a change is taken over when two looks in a row found the same file. A file with a fault
+ * changes nothing: the one before stays in force, and the fault is reported once, with its lines.
  */
+import type { Clock } from '../environment.ts';
 import type { Report } from '../publisher.ts';
-import { type Mapping, noMapping } from './mapping.ts';
+import { realClock } from '../real.ts';
+import { type Mapping, noMapping, type Rule } from './mapping.ts';
 import { parseMapping } from './mapping-file.ts';
 import { flawLine } from './settings-tree.ts';
 
@@ -15,21 +18,34 @@ export interface MappingFiles {
   stamp(path: string): string;
 }
 
+/** How far apart two looks are that can agree: several pollers pass in one moment, and an editor writes in several steps. */
+export const SETTLED_MS = 1000;
+
 export class MappingFile {
   readonly path: string;
   readonly #files: MappingFiles;
   readonly #report: (report: Report) => void;
+  readonly #clock: Pick<Clock, 'elapsed'>;
   #mapping: Mapping = noMapping;
+  /** Of the file that was read last. */
   #stamp = '';
+  /** Of another one, and since when it lies there. */
+  #seen = { stamp: '', since: 0 };
   #version = 0;
   #problems: readonly string[] = [];
 
-  /** `path` '': there is no mapping, nothing is attributed. */
-  constructor(path: string, files: MappingFiles, report: (report: Report) => void) {
+  /** `path` '': there is no mapping, nothing is attributed. The first look takes over what it finds. */
+  constructor(
+    path: string,
+    files: MappingFiles,
+    report: (report: Report) => void,
+    clock: Pick<Clock, 'elapsed'> = realClock,
+  ) {
     this.path = path;
     this.#files = files;
     this.#report = report;
-    this.check();
+    this.#clock = clock;
+    this.reload();
   }
 
   get current(): Mapping {
@@ -44,13 +60,22 @@ export class MappingFile {
     return this.#problems;
   }
 
-  /** Takes over what has changed. True: another mapping is in force. */
+  /** Takes over what has changed and lies still. True: another mapping is in force. */
   check(): boolean {
+    return this.#look((stamp) => stamp !== this.#stamp && this.#isStill(stamp));
+  }
+
+  /** Reads it whether or not it looks changed: somebody says that it is whole. */
+  reload(): boolean {
+    return this.#look(() => true);
+  }
+
+  #look(isWanted: (stamp: string) => boolean): boolean {
     if (this.path === '') return false;
     try {
       const stamp = this.#files.stamp(this.path);
-      if (stamp === this.#stamp) return false;
-      // The stamp first: a file that is still being written gets another one, and is read again at the next look.
+      if (!isWanted(stamp)) return false;
+      // The stamp first: a file that is written just now gets another one, and is read again.
       this.#stamp = stamp;
       return this.#take(this.#files.read(this.path));
     } catch (error) {
@@ -59,19 +84,22 @@ export class MappingFile {
     }
   }
 
-  /** Reads it whether or not it looks changed. */
-  reload(): boolean {
-    this.#stamp = '';
-    return this.check();
+  #isStill(stamp: string): boolean {
+    const now = this.#clock.elapsed();
+    if (stamp !== this.#seen.stamp) this.#seen = { stamp, since: now };
+    return now - this.#seen.since >= SETTLED_MS;
   }
 
   #take(text: string): boolean {
     const parsed = parseMapping(text);
     if ('flaws' in parsed) return this.#refuse(parsed.flaws.map((flaw) => flawLine(this.path, flaw)));
+    const gone = goneOf(this.#mapping, parsed.mapping);
     this.#mapping = parsed.mapping;
     this.#version++;
     this.#problems = [];
-    this.#report({ level: 'info', message: `${this.path}: ${parsed.mapping.rules.length} rules in force` });
+    const inForce = `${this.path}: ${parsed.mapping.rules.length} rules in force`;
+    if (gone === 0) this.#report({ level: 'info', message: inForce });
+    else this.#report({ level: 'warn', message: `${inForce}; ${gone} of those before are gone` });
     return true;
   }
 
@@ -84,3 +112,10 @@ export class MappingFile {
     return false;
   }
 }
+
+/** How many rules are no longer there, wherever the others stand now. */
+const goneOf = (before: Mapping, now: Mapping): number => {
+  const textOf = (rule: Rule): string => JSON.stringify({ ...rule, line: 0, column: 0 });
+  const there = new Set(now.rules.map(textOf));
+  return before.rules.filter((rule) => !there.has(textOf(rule))).length;
+};

@@ -2,7 +2,7 @@
 import { trafficTypes } from './mapping.ts';
 import type { Kind, Kinds, Setting } from './settings-values.ts';
 
-const option = <K extends Kind>(
+export const option = <K extends Kind>(
   kind: K,
   fallback: Kinds[K],
   about: string,
@@ -36,6 +36,7 @@ const namespace = option('text', '', 'Network namespace (`ip netns`) to look in;
 });
 const viewpoint = option('text', 'guest', 'Whose sent and received these are', { oneOf: ['guest', 'host', 'device'] });
 const directions = ['received', 'sent'] as const;
+const wirePackets = option('switch', false, 'Offloads are off on every device the counted packets pass');
 
 const ruleColumns = {
   metric: option('text', '', 'Name of the sample, `_total` and all', { required: true }),
@@ -66,6 +67,7 @@ export const pollerKinds = {
     about: 'The network interfaces of this machine, in one pass over all',
     options: {
       details: option('switch', true, 'Ask `ip` for VLAN and VNI tags, aliases and addresses; needs iproute2'),
+      wirePackets,
     },
   },
   nft: {
@@ -90,7 +92,7 @@ export const pollerKinds = {
         oneOf: ['handle', 'name'],
       }),
       viewpoint,
-      wirePackets: option('switch', false, 'Offloads are off on every device the counted packets pass'),
+      wirePackets,
     },
   },
   iptables: {

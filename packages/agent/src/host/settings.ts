@@ -90,7 +90,7 @@ export const settings = {
     'bytes',
     spoolDefaults.maxBytes,
     [MIB, 1024 * GIB],
-    'Largest size of the spool; what does not fit any more is counted and reported',
+    'Largest size of the spool, and of the readings beside it; what does not fit any more is counted and reported',
   ),
   'spool.segmentBytes': setting(
     'bytes',
@@ -143,7 +143,7 @@ export const settings = {
     'whole',
     500_000,
     [1000, 100_000_000],
-    'Readings kept while the server is away; beyond it they are thinned, totals stay exact',
+    'Readings kept in memory where there is no `state.folder` or its disk takes none; beyond it they are thinned, totals stay exact',
     {
       unit: 'readings',
     },

@@ -5,7 +5,7 @@ import type { Report } from '../publisher.ts';
 import { realDisk } from '../real.ts';
 import type { AgentConfig } from './config.ts';
 import { type DaemonWorld, passMemory } from './daemon.ts';
-import type { MappingFiles } from './mapping-watch.ts';
+import { type MappingFiles, SETTLED_MS } from './mapping-watch.ts';
 
 export const realMappingFiles: MappingFiles = {
   read: (path) => readFileSync(path, 'utf8'),
@@ -19,7 +19,7 @@ export const realMappingFiles: MappingFiles = {
 const SETTLE_MS = 100;
 
 /**
- * Tells of changes at once. The folder is watched, because editors replace the file. Only a help: it tells nothing on
+ * Tells of changes at once, and once more when what is there now has had the time to be changed again. The folder is watched, because editors replace the file. Only a help: it tells nothing on
  * some file systems, so the mapping is also looked at before every pass.
  */
 export const watchFile = (path: string, changed: () => void): (() => void) => {
@@ -28,7 +28,10 @@ export const watchFile = (path: string, changed: () => void): (() => void) => {
     const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
       if (name !== null && name !== basename(path)) return;
       clearTimeout(timer);
-      timer = setTimeout(changed, SETTLE_MS).unref();
+      timer = setTimeout(() => {
+        changed();
+        timer = setTimeout(changed, SETTLED_MS + SETTLE_MS).unref();
+      }, SETTLE_MS).unref();
     });
     watcher.on('error', () => watcher.close());
     return () => {

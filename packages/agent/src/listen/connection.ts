@@ -3,22 +3,21 @@
  * request, so the parts always add up to the socket's own totals; what is estimated is only where, between two
  * pipelined requests, the border lies.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Tally } from './tally.ts';
 
 /** One request and its answer, or what an upgrade or CONNECT turned the connection into. */
 export interface Exchange {
   readonly connection: Connection;
   readonly request: IncomingMessage;
+  /** undefined: there is none, it ends with the connection. */
+  readonly response: ServerResponse | undefined;
   /** The target as it came in. */
   readonly url: string;
   /** Monotonic ms. */
   readonly started: number;
-  /** It ends with the connection, not with an answer. */
-  readonly upgraded: boolean;
-  /** Known once a tenant was found. */
-  tally: Tally | undefined;
+  /** Known once a rule has named one. */
+  tenant: string | undefined;
 }
 
 /** What Node keeps inside a socket. Not documented, so every use has another way when it is missing. */
@@ -44,8 +43,9 @@ const given = (socket: Socket): number => (socket as Inner)._handle?.bytesWritte
  */
 const handedOver = (socket: Socket): number => {
   const handle = (socket as Inner)._handle;
-  if (typeof handle?.bytesWritten === 'number') return handle.bytesWritten - queued(handle);
-  return socket.bytesWritten - socket.writableLength;
+  if (typeof handle?.bytesWritten !== 'number') return socket.bytesWritten - socket.writableLength;
+  // The stream waits for nothing, so nothing is queued below it: the usual case at the end of an answer.
+  return socket.writableLength === 0 ? handle.bytesWritten : handle.bytesWritten - queued(handle);
 };
 
 /** Size of a request from its parsed head and declared length: exact but for unusual spaces and chunked bodies. */
@@ -65,8 +65,8 @@ export class Connection {
   current: Exchange | undefined;
   /** Requests that came while it was. */
   readonly behind: Exchange[] = [];
-  /** Who had the connection last. */
-  last: Tally | undefined;
+  /** Who had the connection last; undefined: nobody. */
+  last: string | undefined;
   /** The last request was answered before all of it had come. */
   #owing = false;
   #in = 0;
@@ -82,36 +82,49 @@ export class Connection {
     this.#out = handedOver(this.socket);
   }
 
-  begin(exchange: Exchange): void {
+  /** Returns bytes that came before it and are `last`'s: the rest of an upload that was answered early. */
+  begin(exchange: Exchange): number {
     if (this.current !== undefined) {
       this.behind.push(exchange);
-      return;
+      return 0;
     }
-    if (this.#owing) this.#takeIn(this.last, sizeOf(exchange.request));
-    this.#owing = false;
     this.current = exchange;
+    if (!this.#owing) return 0;
+    this.#owing = false;
+    return this.#takeIn(sizeOf(exchange.request));
   }
 
-  /** Takes the bytes of `exchange` and makes way for the next. False when it was ended before. */
-  end(exchange: Exchange, tally: Tally): boolean {
-    if (this.current !== exchange) return this.#drop(exchange);
-    this.take(tally);
-    this.#owing = !exchange.request.complete;
-    this.last = tally;
-    this.current = this.behind.shift();
-    return true;
+  /** The exchange of `response`, which is nearly always the current one. */
+  exchangeOf(response: ServerResponse): Exchange | undefined {
+    if (this.current?.response === response) return this.current;
+    return this.behind.length === 0 ? undefined : this.behind.find((exchange) => exchange.response === response);
   }
 
-  /** Gives `tally` all that came and went since the last time, but what belongs to requests waiting behind. */
-  take(tally: Tally | undefined): void {
-    let waiting = 0;
-    for (const { request } of this.behind) waiting += sizeOf(request);
-    this.#takeIn(tally, waiting);
+  /** The current exchange is over and was `tenant`'s: makes way for the next. Take its bytes before. */
+  advance(tenant: string | undefined): void {
+    this.#owing = this.current?.request.complete === false;
+    this.last = tenant;
+    this.current = this.behind.length === 0 ? undefined : this.behind.shift();
+  }
+
+  /** An exchange behind is over before its turn, as answers can be that were not made by Node. */
+  drop(exchange: Exchange): void {
+    const at = this.behind.indexOf(exchange);
+    if (at >= 0) this.behind.splice(at, 1);
+  }
+
+  /** Bytes that came since they were last taken, but what belongs to requests waiting behind. */
+  takeIn(): number {
+    return this.#takeIn(this.behind.length === 0 ? 0 : this.#waiting());
+  }
+
+  /** Bytes the kernel took since they were last taken. */
+  takeOut(): number {
     const out = handedOver(this.socket) - this.#out;
     // Not a number on a stream that counts nothing.
-    if (!(out > 0)) return;
+    if (!(out > 0)) return 0;
     this.#out += out;
-    tally?.bytesOut(out);
+    return out;
   }
 
   /** Does anything flow that has not been taken? An idle connection may hold the beginning of its next request. */
@@ -125,17 +138,17 @@ export class Connection {
     return left > 0 ? left : 0;
   }
 
-  #takeIn(tally: Tally | undefined, but: number): void {
-    const more = this.socket.bytesRead - this.#in - but;
-    if (!(more > 0)) return;
-    this.#in += more;
-    tally?.bytesIn(more);
+  /** Bytes that came and belong to requests behind. */
+  #waiting(): number {
+    let bytes = 0;
+    for (const { request } of this.behind) bytes += sizeOf(request);
+    return bytes;
   }
 
-  #drop(exchange: Exchange): boolean {
-    const at = this.behind.indexOf(exchange);
-    if (at < 0) return false;
-    this.behind.splice(at, 1);
-    return true;
+  #takeIn(but: number): number {
+    const more = this.socket.bytesRead - this.#in - but;
+    if (!(more > 0)) return 0;
+    this.#in += more;
+    return more;
   }
 }

@@ -2,6 +2,7 @@
  * Meters an http or https server without touching a request: who used how many bytes, requests, faults and milliseconds.
  * Works below the frameworks, on node:http itself.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -9,10 +10,10 @@ import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../environment.ts';
 import type { Recorder } from '../measure/recorder.ts';
 import { realClock } from '../real.ts';
+import { Batch, happened } from './batch.ts';
 import { Connection, type Exchange } from './connection.ts';
-import { Tally, Turn } from './tally.ts';
 import { type Resolve, type TenantRule, tenantResolver } from './tenant.ts';
-import { type TenantLimits, Tenants, type Unattributed } from './tenants.ts';
+import type { TenantLimits, Unattributed } from './tenants.ts';
 import { realTimers, type Timers } from './timers.ts';
 
 export interface HttpMeterOptions extends TenantLimits {
@@ -53,23 +54,28 @@ const STEP_MS = 10_000;
 /** A step visits the connections in slices, so that a hundred thousand of them do not stop the loop. */
 const SLICES = 8;
 const FORGET_MS = 3_600_000;
+/**
+ * Node says here that an answer is with the system, before it puts the next pipelined one on the socket. A listener
+ * for `finish` would have to be first in line, and the list of two is copied for each answer.
+ */
+const FINISHED = 'http.server.response.finish';
 
 type Destroy = (error: Error | null, done: (error?: Error | null) => void) => void;
+interface Finished {
+  readonly socket: Socket;
+  readonly response: ServerResponse;
+}
 type Emit = (this: unknown, name: string | symbol, ...args: unknown[]) => boolean;
 
 class Listener implements HttpMeter {
-  /** Marks what this meter follows: sockets with their connection, responses with their exchange. */
+  /** Marks the sockets that this meter follows, with their connection. */
   readonly #key = Symbol('tollgate');
   readonly #connections = new Set<Connection>();
-  readonly #turn = new Turn(() => {
-    this.#errors += 1;
-  });
-  readonly #tenants: Tenants<Tally>;
+  readonly #batch: Batch;
   readonly #resolve: Resolve;
   readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #timers: Timers;
   readonly #tickMs: number;
-  readonly #finished: (this: ServerResponse) => void;
   readonly #letGo: () => void;
   #cursor = this.#connections.values();
   #cancel: () => void;
@@ -84,19 +90,15 @@ class Listener implements HttpMeter {
     const dimensions = Object.freeze({ kind: options.kind ?? 'service', ...options.dimensions });
     const stepMs = options.stepMs ?? STEP_MS;
     if (!(stepMs >= 100)) throw new RangeError('stepMs must be at least 100');
-    this.#tenants = new Tenants(options, (tenant) => new Tally(options.recorder, this.#turn, tenant, dimensions));
+    this.#batch = new Batch(options.recorder, options, dimensions, () => {
+      this.#errors += 1;
+    });
     this.#resolve = tenantResolver(options.tenant ?? []);
     this.#clock = options.clock ?? realClock;
     this.#timers = options.timers ?? realTimers;
     this.#tickMs = stepMs / (SLICES + 2);
     this.#aged = this.#clock.elapsed();
     this.#cancel = this.#timers.after(this.#tickMs, () => this.#tick());
-    const key = this.#key;
-    const finish = (exchange: Exchange, status: number) => this.#safely(() => this.#end(exchange, status >= 500));
-    this.#finished = function (this: ServerResponse) {
-      const exchange = (this as unknown as Record<symbol, Exchange | undefined>)[key];
-      if (exchange) finish(exchange, this.statusCode);
-    };
     this.#letGo = this.#hook(server);
   }
 
@@ -107,17 +109,18 @@ class Listener implements HttpMeter {
     this.#letGo();
     for (const connection of this.#connections) this.#safely(() => this.#takeAll(connection));
     this.#connections.clear();
-    this.#turn.flush();
+    this.#batch.close();
   }
 
   report(): HttpMeterReport {
+    this.#batch.settle();
     return {
       connections: this.#connections.size,
       requests: this.#requests,
       unsent: this.#unsent,
       unmeasured: this.#unmeasured,
       errors: this.#errors,
-      unattributed: { ...this.#tenants.unattributed },
+      unattributed: { ...this.#batch.unattributed },
     };
   }
 
@@ -133,7 +136,7 @@ class Listener implements HttpMeter {
     const see = (name: string | symbol, a: unknown, b: unknown): void => {
       if (name === 'request' || name === 'checkContinue' || name === 'checkExpectation')
         this.#onRequest(a as IncomingMessage, b as ServerResponse);
-      else if (name === connected) this.#connectionOf(a as Socket);
+      else if (name === connected && !this.#known(a as Socket)) this.#follow(a as Socket);
       else if (name === 'upgrade' || name === 'connect') this.#onUpgrade(a as IncomingMessage, b as Socket);
     };
     const failed = () => {
@@ -149,7 +152,13 @@ class Listener implements HttpMeter {
       return inner.call(this, name, ...args);
     };
     target.emit = emit;
+    const finished = (message: unknown): void => {
+      const { socket, response } = message as Finished;
+      this.#onFinish(socket, response);
+    };
+    subscribe(FINISHED, finished);
     return () => {
+      unsubscribe(FINISHED, finished);
       // Somebody may have wrapped ours since: then it stays and only passes on.
       if (target.emit !== emit) return;
       if (isOwn) target.emit = inner;
@@ -158,34 +167,46 @@ class Listener implements HttpMeter {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const marked = response as unknown as Record<symbol, Exchange | undefined>;
+    const { socket } = request;
     // `checkContinue` and then `request`, by a handler that passes on.
-    if (marked[this.#key]) return;
-    marked[this.#key] = this.#begin(request, request.socket, false);
-    // First in line: a later listener may already have put the next pipelined answer on the socket.
-    response.prependListener('finish', this.#finished);
+    const known = this.#known(socket);
+    if (known?.exchangeOf(response)) return;
+    this.#begin(known ?? this.#follow(socket, request), request, response);
+    // Made by hand, not by Node, who listens to its own: the channel will not speak of it.
+    if (response.listenerCount('finish') === 0) response.once('finish', () => this.#onFinish(socket, response));
   }
 
   #onUpgrade(request: IncomingMessage, socket: Socket): void {
-    const exchange = this.#begin(request, socket, true);
+    const exchange = this.#begin(this.#known(socket) ?? this.#follow(socket, request), request, undefined);
     this.#requests += 1;
-    this.#tallyOf(exchange).request();
+    this.#batch.put(this.#tenantOf(exchange), 0, 0, happened.upgrade, 0);
   }
 
-  #begin(request: IncomingMessage, socket: Socket, upgraded: boolean): Exchange {
-    const connection = this.#connectionOf(socket, request);
+  /** Of all servers of the process. */
+  #onFinish(socket: Socket, response: ServerResponse): void {
+    try {
+      const exchange = this.#known(socket)?.exchangeOf(response);
+      if (exchange) this.#end(exchange, response.statusCode >= 500);
+    } catch {
+      this.#errors += 1;
+    }
+  }
+
+  #begin(connection: Connection, request: IncomingMessage, response: ServerResponse | undefined): Exchange {
     const url = request.url ?? '';
-    const exchange = { connection, request, url, started: this.#clock.elapsed(), upgraded, tally: undefined };
-    connection.begin(exchange);
+    const exchange = { connection, request, response, url, started: this.#clock.elapsed(), tenant: undefined };
+    const owed = connection.begin(exchange);
+    if (owed > 0) this.#batch.put(connection.last, owed, 0, happened.bytes, 0);
     return exchange;
   }
 
-  #connectionOf(socket: Socket, joining?: IncomingMessage): Connection {
-    const marked = socket as unknown as Record<symbol, Connection | undefined>;
-    const known = marked[this.#key];
-    if (known) return known;
+  #known(socket: Socket): Connection | undefined {
+    return (socket as unknown as Record<symbol, Connection | undefined>)[this.#key];
+  }
+
+  #follow(socket: Socket, joining?: IncomingMessage): Connection {
     const connection = new Connection(socket);
-    marked[this.#key] = connection;
+    (socket as unknown as Record<symbol, Connection>)[this.#key] = connection;
     if (typeof socket.bytesRead !== 'number') this.#unmeasured += 1;
     if (joining) connection.joinAt(joining);
     this.#connections.add(connection);
@@ -206,38 +227,41 @@ class Listener implements HttpMeter {
 
   #over(connection: Connection): void {
     if (!this.#connections.delete(connection)) return;
-    while (connection.current && !connection.current.upgraded) this.#end(connection.current, true);
+    while (connection.current?.response) this.#end(connection.current, true);
     this.#takeAll(connection);
     this.#unsent += connection.unsent;
   }
 
   #end(exchange: Exchange, fault: boolean): void {
     if (!this.#open) return;
-    const tally = this.#tallyOf(exchange);
-    if (!exchange.connection.end(exchange, tally)) return;
+    const { connection } = exchange;
+    const tenant = this.#tenantOf(exchange);
+    let [came, left] = [0, 0];
+    if (connection.current === exchange) {
+      came = connection.takeIn();
+      left = connection.takeOut();
+      connection.advance(tenant);
+    } else connection.drop(exchange);
     this.#requests += 1;
-    tally.request();
-    if (fault) tally.fault();
-    tally.answeredIn(this.#clock.elapsed() - exchange.started);
+    const ms = this.#clock.elapsed() - exchange.started;
+    this.#batch.put(tenant, came, left, fault ? happened.fault : happened.answer, ms);
   }
 
   #takeAll(connection: Connection): void {
     const { current, last } = connection;
-    connection.take(current ? this.#tallyOf(current) : (last ?? this.#tenants.nobody));
+    const tenant = current ? this.#tenantOf(current) : last;
+    this.#batch.put(tenant, connection.takeIn(), connection.takeOut(), happened.bytes, 0);
   }
 
-  #tallyOf(exchange: Exchange): Tally {
-    if (exchange.tally) return exchange.tally;
-    let name: string | undefined;
+  #tenantOf(exchange: Exchange): string | undefined {
+    if (exchange.tenant) return exchange.tenant;
     try {
-      name = this.#resolve(exchange.request, exchange.url);
+      // A function may know the tenant only later, once the application has asked who it is.
+      exchange.tenant = this.#resolve(exchange.request, exchange.url);
     } catch {
       this.#errors += 1;
     }
-    const tally = this.#tenants.get(name);
-    // A function may know the tenant only later, once the application has asked who it is.
-    if (tally !== this.#tenants.nobody) exchange.tally = tally;
-    return tally;
+    return exchange.tenant;
   }
 
   #tick(): void {
@@ -250,11 +274,11 @@ class Listener implements HttpMeter {
       }
       if (next.value.isBusy) this.#safely(() => this.#takeAll(next.value));
     }
-    this.#turn.flush();
+    this.#batch.flush();
     const now = this.#clock.elapsed();
     if (now - this.#aged < FORGET_MS) return;
     this.#aged = now;
-    this.#tenants.age();
+    this.#batch.age();
   }
 
   #safely(work: () => void): void {

@@ -26,6 +26,7 @@ export type Resolve = (request: IncomingMessage, url: string) => string | undefi
 
 const PLACE = '<tenant>';
 const LONGEST_TOKEN = 16_384;
+const [SLASH, QUESTION, HASH, PERCENT] = [47, 63, 35, 37];
 
 const split = (pattern: string, kind: string): readonly [string, string] => {
   const [before, after, more] = pattern.split(PLACE);
@@ -60,7 +61,6 @@ const pathOf = (url: string): string =>
   url.startsWith('/') ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '');
 
 const decoded = (segment: string): string | undefined => {
-  if (!segment.includes('%')) return segment;
   try {
     return decodeURIComponent(segment);
   } catch {
@@ -75,11 +75,18 @@ const byPath = (pattern: string): Resolve => {
   return (_request, url) => {
     const path = pathOf(url);
     if (!path.startsWith(before)) return;
-    const length = path.slice(before.length).search(/[/?#]|$/);
-    const end = before.length + length;
-    // `/t/acme` is as good as `/t/acme/`.
-    const isLast = after === '/' && path[end] !== '/';
-    return isLast || path.startsWith(after, end) ? decoded(path.slice(before.length, end)) : undefined;
+    let end = before.length;
+    let isPlain = true;
+    // By hand, once for each request: a regular expression costs five times as much.
+    for (; end < path.length; end += 1) {
+      const code = path.charCodeAt(end);
+      if (code === SLASH || code === QUESTION || code === HASH) break;
+      if (code === PERCENT) isPlain = false;
+    }
+    // `/t/acme` is as good as `/t/acme/`, so what ends a segment matches `/`.
+    if (after.length > 1 && !path.startsWith(after, end)) return;
+    const segment = path.slice(before.length, end);
+    return isPlain ? segment : decoded(segment);
   };
 };
 
@@ -130,6 +137,8 @@ const compile = (rule: TenantRule): Resolve => {
 /** Throws TypeError for a pattern that can never match. What it returns throws only what a function rule throws. */
 export const tenantResolver = (rules: TenantRule | readonly TenantRule[]): Resolve => {
   const resolvers = (Array.isArray(rules) ? (rules as readonly TenantRule[]) : [rules as TenantRule]).map(compile);
+  const [first] = resolvers;
+  if (first !== undefined && resolvers.length === 1) return (request, url) => first(request, url) || undefined;
   return (request, url) => {
     for (const resolve of resolvers) {
       const tenant = resolve(request, url);

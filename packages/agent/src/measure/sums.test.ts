@@ -29,6 +29,35 @@ test('what has the same meter, subject and dimensions is one sum, in whatever or
   assert.deepEqual(open(), ['m a: 3 (2)', 'm a x 1 y 2: 7 (2)', 'm b: 5 (1)', 'n a: 6 (1)']);
 });
 
+test('a subject with many keys keeps each apart, and each is one sum', () => {
+  const { sums, open } = make();
+  for (let round = 0; round < 2; round++)
+    for (let i = 0; i < 20; i++) sums.add({ meter: `m${i % 5}`, subject: 'a', dimensions: { x: `${i}` } }, i);
+  assert.deepEqual(
+    open(),
+    Array.from({ length: 20 }, (_, i) => `m${i % 5} a x ${i}: ${2 * i} (2)`),
+  );
+});
+
+test('what was put off belongs to the bucket and the measure of its call, however many wait', () => {
+  const { sums, clock, open } = make();
+  const own = { meter: 'm', subject: 'a' };
+  for (let i = 0; i < 3000; i++) sums.add(own, 1);
+  own.subject = 'b';
+  sums.add(own, 5);
+  clock.at = sums.open.end;
+  sums.add(own, 7);
+  const [over] = sums.takeOver();
+  assert.deepEqual(
+    over?.cells.map(({ key, freshSum }) => [key.subject, freshSum]),
+    [
+      ['a', 3000],
+      ['b', 5],
+    ],
+  );
+  assert.deepEqual([open(), sums.added], [['m b: 7 (1)'], 3002]);
+});
+
 test('sums are exact beyond 2^53', () => {
   const { sums, open } = make();
   for (let i = 0; i < 3; i++) sums.add({ meter: 'm', subject: 'a' }, Number.MAX_SAFE_INTEGER);
@@ -84,6 +113,39 @@ test('a clock that steps back a little stays in its bucket, one that steps back 
   assert.equal(sums.open.start, start - 3_600_000);
 });
 
+test('whatever order keys come in, the sums are those of a map by the joined key', () => {
+  const measure = fc.record({
+    meter: fc.constantFrom('m', 'n', 'o'),
+    subject: fc.constantFrom('', 'a', 'b'),
+    dimensions: fc.constantFrom(
+      {},
+      { x: '1' },
+      { y: '1' },
+      { x: '1', y: '2' },
+      { x: '1\u00001' },
+      { x: '2' },
+      { z: '' },
+    ),
+  });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(measure, fc.nat(100)), { size: '+1' }), (steps) => {
+      const { sums, open } = make();
+      const truth = new Map<string, { sum: number; count: number }>();
+      for (const [own, quantity] of steps) {
+        sums.add(own, quantity);
+        const key = [own.meter, own.subject, ...Object.entries(own.dimensions).flat()].join(' ').trim();
+        if (key.includes('\0')) continue;
+        const { sum, count } = truth.get(key) ?? { sum: 0, count: 0 };
+        truth.set(key, { sum: sum + quantity, count: count + 1 });
+      }
+      assert.deepEqual(
+        open(),
+        [...truth].map(([key, { sum, count }]) => `${key}: ${sum} (${count})`),
+      );
+    }),
+  );
+});
+
 test('a frozen measure that is used again and again is the same sum as a fresh one, in every bucket', () => {
   const measure = fc.record({
     meter: fc.constantFrom('m', 'n'),
@@ -105,4 +167,41 @@ test('a frozen measure that is used again and again is the same sum as a fresh o
       }
     }),
   );
+});
+
+test('a quantity that stands for several measurements counts as so many', () => {
+  const { sums, open } = make();
+  sums.add({ meter: 'm', subject: 'a' }, 7, 3);
+  sums.add({ meter: 'm', subject: 'a' }, 1);
+  for (const times of [0, -1, 1.5]) sums.add({ meter: 'm', subject: 'a' }, 1, times);
+  assert.deepEqual(open(), ['m a: 8 (4)']);
+  assert.deepEqual([sums.added, sums.refused], [4, 3]);
+});
+
+test('who adds up for itself is asked before the sums are taken: right after a bucket’s end for that bucket', () => {
+  const { clock, sums, open } = make();
+  let held = 5;
+  const leave = sums.beforeTake(() => {
+    sums.add({ meter: 'm', subject: 'a' }, held);
+  });
+  const { end } = sums.open;
+  clock.at = end + 20;
+  assert.deepEqual(
+    sums.takeOver().map(({ cells }) => cells[0]?.freshSum),
+    [5],
+  );
+  assert.deepEqual(open(), []);
+  held = 6;
+  clock.at = end + 9_999;
+  sums.turn();
+  clock.at += 60_000;
+  held = 7;
+  assert.deepEqual(
+    sums.takeOver().map(({ cells }) => cells[0]?.freshSum),
+    [6],
+  );
+  assert.deepEqual(open(), ['m a: 7 (1)'], 'long after the end');
+  leave();
+  sums.turn();
+  assert.deepEqual(open(), []);
 });

@@ -1,10 +1,13 @@
 /**
- * Sums at write time. `add` reads the clock, finds the cell of its key in the table of the current bucket and adds: no
- * I/O, no waiting. A frozen measure is known by its identity. Tried and refused: one map with a joined key text (the join and its hash cost more than two lookups of
- * texts whose hash is known), and cells that live longer than their bucket (they need a sweep, which is a burst).
+ * Sums at write time. `add` reads the clock and adds to the cell of its key in the table of the current bucket, at once or
+ * with the next few hundred, before anybody looks: no I/O, no waiting. A frozen measure is known by its identity. Tried and refused: one map with a joined key text (the join
+ * and its hash cost more than the lookup), and cells that live longer than their bucket (they need a sweep, which is a
+ * burst).
  */
 import { limits } from '@tollgate/event';
 import type { Clock } from '../environment.ts';
+import { Cells } from './cells.ts';
+import { Later } from './later.ts';
 import type { Measure, Recorder } from './recorder.ts';
 import { Cell, type Key, plus, Table, type Whole } from './table.ts';
 
@@ -18,26 +21,26 @@ export const sumsDefaults: SumsSettings = { bucketMs: 10_000, keysMax: 100_000 }
 
 const none: readonly string[] = [];
 const overflowed: readonly string[] = ['overflow', 'true'];
+/** Taken this long after a bucket's end, what tellers hold is the next one's. */
+const TOLD_MS = 1000;
 /** A level's time and a sum's are fields of the event's data, so no dimension may be called so. */
 const taken = new Set(['value', 'count']);
 
-type BySubject = Map<string, Cell | Map<string, Cell>>;
-
 export class Sums implements Recorder {
-  /** Measurements that were not taken: not a whole number, negative, or a key the server would refuse. */
-  refused = 0;
-  /** Measurements that were summed without their subject, because there were too many keys. */
-  overflowed = 0;
-  /** Measurements taken. */
-  added = 0;
   readonly settings: SumsSettings;
   readonly #clock: Clock;
   #nextTable: number;
   #open: Table;
-  #meters = new Map<string, BySubject>();
+  #cells = new Cells();
   /** By identity, for measures that cannot change: who measures the same again and again holds on to one. */
   #frozen = new Map<Measure, Cell>();
   #overflow = new Map<string, Cell>();
+  readonly #later = new Later();
+  #refused = 0;
+  #overflowed = 0;
+  #added = 0;
+  readonly #tellers = new Set<() => void>();
+  #isTelling = false;
   /** Tables that are over and that nobody has taken yet. */
   #over: Table[] = [];
 
@@ -49,33 +52,55 @@ export class Sums implements Recorder {
     this.#open = this.#newTable(clock.now());
   }
 
-  add(measure: Measure, quantity: Whole): void {
-    const cell = isWhole(quantity) ? this.#cell(measure) : null;
-    if (cell === null) {
-      this.refused++;
+  /** Measurements that were not taken: not a whole number, negative, or a key the server would refuse. */
+  get refused(): number {
+    this.#sumUp();
+    return this.#refused;
+  }
+
+  /** Measurements that were summed without their subject, because there were too many keys. */
+  get overflowed(): number {
+    this.#sumUp();
+    return this.#overflowed;
+  }
+
+  /** Measurements taken. */
+  get added(): number {
+    this.#sumUp();
+    return this.#added;
+  }
+
+  add(measure: Measure, quantity: Whole, times = 1): void {
+    if (!this.#isTelling) this.#follow(this.#clock.now());
+    const { meter, subject, dimensions } = measure;
+    // Made for the call and without dimensions, as most are.
+    if (times === 1 && dimensions === undefined && Object.isExtensible(measure)) {
+      if (this.#later.push(meter, subject, quantity)) this.#sumUp();
       return;
     }
-    this.added++;
-    if (cell.freshCount === 0 && cell.levelAt < 0) this.#open.touched.push(cell);
-    cell.freshCount++;
-    cell.freshSum = plus(cell.freshSum, quantity);
+    const isTakeable = isWhole(quantity) && isWhole(times) && times > 0;
+    this.#addTo(isTakeable ? this.#cell(measure) : null, quantity, times);
   }
 
   set(measure: Measure, level: Whole): void {
-    const cell = isWhole(level) ? this.#cell(measure) : null;
-    if (cell === null) {
-      this.refused++;
-      return;
-    }
-    this.added++;
-    if (cell.freshCount === 0 && cell.levelAt < 0) this.#open.touched.push(cell);
+    if (!this.#isTelling) this.#follow(this.#clock.now());
+    const cell = this.#touch(isWhole(level) ? this.#cell(measure) : null, 1);
+    if (cell === null) return;
     cell.level = level;
     cell.levelAt = Math.min(Math.max(this.#clock.now(), this.#open.start), this.#open.end - 1);
   }
 
+  beforeTake(tell: () => void): () => void {
+    this.#tellers.add(tell);
+    return () => this.#tellers.delete(tell);
+  }
+
   /** The tables that are over since the last call, oldest first; what is in them belongs to the caller. */
   takeOver(): Table[] {
-    this.#follow(this.#clock.now());
+    const now = this.#clock.now();
+    if (now >= this.#open.end + TOLD_MS) this.#follow(now);
+    this.#tell();
+    this.#follow(now);
     if (this.#over.length === 0) return none as unknown as Table[];
     const over = this.#over;
     this.#over = [];
@@ -84,66 +109,80 @@ export class Sums implements Recorder {
 
   /** The table of the current bucket. */
   get open(): Table {
+    this.#sumUp();
     return this.#open;
   }
 
   /** Ends the current bucket now, for a stop: what comes later goes to another table of the same bucket. */
   turn(): void {
+    this.#tell();
     this.#turn(this.#clock.now());
   }
 
+  /** What is told was measured since the last time, so it belongs to the bucket of that time, however it stands now. */
+  #tell(): void {
+    this.#isTelling = true;
+    try {
+      for (const tell of this.#tellers) tell();
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
+  /** What was put off. Before anything of the bucket is looked at, and before it ends. */
+  #sumUp(): void {
+    this.#later.drain(this.#addOne);
+  }
+
+  readonly #addOne = (meter: string, subject: string, quantity: Whole): void => {
+    const cell = isWhole(quantity)
+      ? (this.#cells.find(meter, subject, none) ?? this.#newCell(meter, subject, none))
+      : null;
+    this.#addTo(cell, quantity, 1);
+  };
+
+  #addTo(into: Cell | null, quantity: Whole, times: number): void {
+    const cell = this.#touch(into, times);
+    if (cell === null) return;
+    cell.freshCount += times;
+    cell.freshSum = plus(cell.freshSum, quantity);
+  }
+
+  /** Notes the cell for the next flush; null: the measurement is refused. */
+  #touch(cell: Cell | null, times: number): Cell | null {
+    if (cell === null) {
+      this.#refused++;
+      return null;
+    }
+    this.#added += times;
+    if (cell.freshCount === 0 && cell.levelAt < 0) this.#open.touched.push(cell);
+    return cell;
+  }
+
   #cell(measure: Measure): Cell | null {
-    this.#follow(this.#clock.now());
     return this.#frozen.get(measure) ?? this.#find(measure);
   }
 
   #find(measure: Measure): Cell | null {
-    const cell = this.#lookUp(measure);
+    const { meter, subject, dimensions } = measure;
+    const names = dimensions === undefined ? none : dimensionsOf(dimensions);
+    if (names === null) return null;
+    let cell = this.#cells.find(meter, subject, names) ?? null;
+    if (cell === null) {
+      // Keys keep the order they came in.
+      this.#sumUp();
+      cell = this.#cells.find(meter, subject, names) ?? this.#newCell(meter, subject, names);
+    }
     if (cell !== null && isFrozen(measure) && this.#frozen.size < this.settings.keysMax)
       this.#frozen.set(measure, cell);
     return cell;
   }
 
-  #lookUp(measure: Measure): Cell | null {
-    const { meter, subject, dimensions } = measure;
-    const subjects = this.#meters.get(meter);
-    const found = subjects?.get(subject);
-    if (dimensions === undefined) {
-      if (found instanceof Cell) return found;
-      return (found?.get('') ?? this.#newCell(measure, none, '')) as Cell | null;
-    }
-    const names = dimensionsOf(dimensions);
-    if (names === null) return null;
-    const text = names.join('\0');
-    if (found instanceof Map) return found.get(text) ?? this.#newCell(measure, names, text);
-    return text === '' && found !== undefined ? found : this.#newCell(measure, names, text);
-  }
-
-  #newCell(measure: Measure, dimensions: readonly string[], text: string): Cell | null {
-    const { meter, subject } = measure;
+  #newCell(meter: string, subject: string, dimensions: readonly string[]): Cell | null {
     if (!isKey(meter, subject, dimensions)) return null;
     if (this.#open.cells.length >= this.settings.keysMax) return this.#overflowCell(meter);
-    let subjects = this.#meters.get(meter);
-    if (subjects === undefined) {
-      subjects = new Map();
-      this.#meters.set(meter, subjects);
-    }
     const cell = this.#place({ meter, subject, dimensions });
-    const known = subjects.get(subject);
-    if (known === undefined && text === '') subjects.set(subject, cell);
-    else if (known instanceof Map) known.set(text, cell);
-    else
-      subjects.set(
-        subject,
-        new Map(
-          known === undefined
-            ? [[text, cell]]
-            : [
-                ['', known],
-                [text, cell],
-              ],
-        ),
-      );
+    this.#cells.add(cell);
     return cell;
   }
 
@@ -155,7 +194,7 @@ export class Sums implements Recorder {
       cell = this.#place({ meter, subject: '', dimensions: overflowed });
       this.#overflow.set(meter, cell);
     }
-    this.overflowed++;
+    this.#overflowed++;
     return cell;
   }
 
@@ -175,11 +214,12 @@ export class Sums implements Recorder {
   }
 
   #turn(now: number): void {
+    this.#sumUp();
     const table = this.#open;
     table.over = true;
     if (table.cells.length > 0) this.#over.push(table);
     this.#open = this.#newTable(now);
-    this.#meters = new Map();
+    this.#cells = new Cells();
     this.#overflow = new Map();
     this.#frozen = new Map();
   }

@@ -32,6 +32,8 @@ export class Cell {
   /** The level set since the last flush, and when; -1: none. */
   levelAt = -1;
   level: Whole = 0;
+  /** The next one of the same subject, for who looks for a key. */
+  next: Cell | undefined = undefined;
 
   constructor(key: Key, index: number) {
     this.key = key;
@@ -50,8 +52,8 @@ export class Table {
   /** Numbered by the spool that keeps it: the name of its cells in the log. */
   readonly number: number;
   /** The bucket: [start, end) in ms since 1970. */
-  readonly start: number;
-  readonly end: number;
+  start: number;
+  end: number;
   readonly cells: Cell[] = [];
   /** Cells with something since the last flush. */
   touched: Cell[] = [];
@@ -65,6 +67,8 @@ export class Table {
   at: number;
   /** Nothing is added any more. */
   over = false;
+  /** Cells by key, once other tables have come in. */
+  #byKey: Map<string, Cell> | null = null;
 
   constructor(number: number, start: number, end: number) {
     this.number = number;
@@ -81,4 +85,32 @@ export class Table {
   flushedAt(now: number): void {
     this.at = Math.max(this.at, Math.min(now, this.end - 1));
   }
+
+  /**
+   * Takes over all of another table. Both are over, flushed, and nothing of them is in portions. A log that is read again
+   * repeats it, so the order of cells depends on nothing but the two tables.
+   */
+  absorb(other: Table): void {
+    this.#byKey ??= new Map(this.cells.map((cell) => [textOf(cell.key), cell]));
+    for (const { key, count, sum } of other.cells) {
+      if (count === 0) continue;
+      const text = textOf(key);
+      let cell = this.#byKey.get(text);
+      if (cell === undefined) {
+        cell = new Cell(key, this.cells.length);
+        this.cells.push(cell);
+        this.#byKey.set(text, cell);
+      }
+      cell.count += count;
+      cell.sum = plus(cell.sum, sum);
+    }
+    for (const level of other.levels) this.levels.push(level);
+    this.defined = this.cells.length;
+    this.start = Math.min(this.start, other.start);
+    this.end = Math.max(this.end, other.end);
+    this.at = Math.max(this.at, other.at);
+  }
 }
+
+/** One text a key: no text of a key holds NUL. */
+export const textOf = ({ meter, subject, dimensions }: Key): string => `${meter}\0${subject}\0${dimensions.join('\0')}`;

@@ -1,5 +1,4 @@
 /** The pollers, for programs that wire them themselves. */
-export { bounded } from './bounded.ts';
 export { type CommandBounds, type Commands, realCommands } from './commands.ts';
 export { InterfacesPoller, type InterfacesSettings } from './interfaces.ts';
 export { type IptablesBackend, IptablesPoller, type IptablesSettings } from './iptables.ts';

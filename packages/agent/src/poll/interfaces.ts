@@ -14,6 +14,8 @@ export interface InterfacesSettings extends Omit<PlaceSettings, 'namespace'> {
   details?: boolean;
   /** How long what `ip` said is believed, ms. New interfaces are asked for at once. Default 60,000. */
   detailsMs?: number;
+  /** True only where offloads are off on every device of the tunnels that are watched. Default false. */
+  wirePackets?: boolean;
 }
 
 /** ARPHRD numbers of devices whose frames begin with an Ethernet header: Ethernet, and loopback, which makes one up. */
@@ -56,7 +58,7 @@ export class InterfacesPoller implements Poller {
       width: 64,
       layer: 'L2',
       viewpoint: 'device',
-      wirePackets: false,
+      wirePackets: settings.wirePackets ?? false,
     };
   }
 

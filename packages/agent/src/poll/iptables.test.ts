@@ -117,6 +117,105 @@ test('identical rules are reported, and count once: both see every packet', asyn
   );
 });
 
+/** Bytes and packets of twins, pass after pass, and the bytes that are told. Also with a restart before each pass. */
+const checkTwins = async (
+  duplicates: 'largest' | 'sum',
+  ...passes: [twins: number[], told: bigint][]
+): Promise<void> => {
+  for (const restarts of [false, true]) {
+    const world = host('');
+    let p = poller(world, { duplicates });
+    for (const [i, [twins, told]] of passes.entries()) {
+      const lines = twins.map((bytes) => `[${bytes / 10}:${bytes}] -A NETWORK_STATS -i eth0 -o eth2`);
+      world.prints.set('iptables-save', table('filter', ...lines));
+      const pass = await p.poll();
+      const name = `${duplicates}, pass ${i + 1}${restarts ? ', restarted' : ''}`;
+      assert.deepEqual(
+        pass.counted.map(({ value }) => value),
+        twins.length === 0 ? [] : [told, told / 10n],
+        name,
+      );
+      if (restarts) p = poller(world, { duplicates }, pass.memory?.() ?? '');
+      world.now += 10_000;
+    }
+  }
+};
+
+test('a duplicate that is removed counts nothing again, and what was counted since goes on', async () => {
+  await checkTwins('largest', [[1000, 900], 1000n], [[910], 1010n], [[950], 1050n], [[960, 10], 1060n], [[970], 1070n]);
+  await checkTwins('largest', [[1000, 900, 800], 1000n], [[820, 920], 1020n], [[830], 1030n]);
+  await checkTwins('largest', [[1000, 900], 1000n], [[1010], 1010n]);
+  await checkTwins('sum', [[1000, 900], 1900n], [[910], 1910n], [[920, 20], 1940n], [[940], 1960n]);
+});
+
+test('what falls below every twin was zeroed or loaded anew, and is told as it is', async () => {
+  await checkTwins('largest', [[1000, 900], 1000n], [[910], 1010n], [[0], 0n], [[70], 70n]);
+  await checkTwins('largest', [[1000, 900], 1000n], [[20], 20n]);
+  await checkTwins('largest', [[1000, 900], 1000n], [[910], 1010n], [[], 0n], [[30], 30n]);
+  await checkTwins('sum', [[1000, 900], 1900n], [[30], 30n]);
+});
+
+test('rules that always stood alone are not remembered as twins', async () => {
+  const memory = (await poller(host(ROUTER)).poll()).memory?.() ?? '';
+  assert.deepEqual(JSON.parse(memory.split('\n')[1] ?? ''), { epoch: 'boot-1/4026', known: [] });
+});
+
+test('after a boot nothing is carried over from twins', async () => {
+  const twins = (...bytes: number[]) =>
+    table('filter', ...bytes.map((n) => `[1:${n}] -A NETWORK_STATS -i eth0 -o eth2`));
+  const world = host(twins(1000, 900));
+  const p = poller(world);
+  await p.poll();
+  world.now += 10_000;
+  world.boot = 'boot-2';
+  world.prints.set('iptables-save', twins(950));
+  assert.equal((await p.poll()).counted[0]?.value, 950n);
+});
+
+test('a rule set that could not be read keeps what its twins were', async () => {
+  const twins = (...bytes: number[]) =>
+    table('filter', ...bytes.map((n) => `[1:${n}] -A NETWORK_STATS -i eth0 -o eth2`));
+  const world = host(twins(1000, 900));
+  const p = poller(world);
+  await p.poll();
+  world.prints.set('iptables-save', new Error('iptables-save: busy'));
+  world.now += 10_000;
+  await p.poll();
+  world.prints.set('iptables-save', twins(930));
+  world.now += 10_000;
+  assert.equal((await p.poll()).counted[0]?.value, 1030n);
+});
+
+test('a line that cannot be read may have been a rule: nothing of its rule set has ended or begun', async () => {
+  const world = host(ROUTER);
+  const p = poller(world);
+  await p.poll();
+  world.now += 10_000;
+  world.prints.set('iptables-save', ROUTER.replace('[10:1000]', '[10:x]'));
+  const dark = await p.poll();
+  assert.deepEqual([dark.counted.length, dark.ended, codes(dark)], [6, [], ['malformed iptables:6']]);
+  world.now += 10_000;
+  world.prints.set('iptables-save', ROUTER);
+  assert.ok((await p.poll()).counted.every(({ start }) => start === 0));
+});
+
+test('a rule set that was listed while its namespace was made anew is no data', async () => {
+  const world = host('');
+  world.prints.set('ip netns exec a iptables-save', async () => {
+    world.inode++;
+    return ROUTER;
+  });
+  world.prints.set('ip netns exec a ip6tables-save', '');
+  await assert.rejects(poller(world, { namespace: 'a' }).poll(), /made anew/);
+});
+
+test('a packet that comes in and goes out by the public device is neither sent nor received', async () => {
+  const world = host(table('filter', '[1:10] -A NETWORK_STATS -i eth2 -o eth2'));
+  const pass = await poller(world).poll();
+  assert.equal(pass.counted.length, 0);
+  assert.match(codes(pass).join(), /^no_direction ip4/);
+});
+
 test('-Z shows as a falling value of the same epoch, which the server settles', async () => {
   const world = host(ROUTER);
   const p = poller(world);

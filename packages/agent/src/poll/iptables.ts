@@ -4,12 +4,22 @@
  * listed by itself.
  *
  * A rule has no handle here: it is known by the hash of its text, and a rule that was zeroed or loaded anew shows only by
- * its falling value.
+ * its falling value. Rules that are identical are one counter: see iptables-twins.ts.
  */
 import type { Clock, Disk } from '../environment.ts';
 import type { Commands } from './commands.ts';
 import { type ChainRule, chooser } from './iptables-chains.ts';
-import { type IptablesRule, idOf, parseSaved, valueAfter } from './iptables-rules.ts';
+import { type IptablesRule, idOf, parseSaved, type Saved, valueAfter } from './iptables-rules.ts';
+import {
+  type Duplicates,
+  followTwins,
+  isPlain,
+  recallTwins,
+  rememberTwins,
+  type TwinMemory,
+  type Twins,
+  toldOf,
+} from './iptables-twins.ts';
 import { trafficMeters } from './meters.ts';
 import { Place, type PlaceSettings } from './place.ts';
 import type { Declaration, Poller, PollPass, Trouble } from './poller.ts';
@@ -32,10 +42,20 @@ export interface IptablesSettings extends PlaceSettings {
   chains: readonly ChainRule[];
   /**
    * Identical rules in one chain all see the same packets, so one of them counts. `largest` (default): the one that has
-   * been there longest, for a rule set that was loaded twice. `sum`: they are reached by different ways.
+   * been there longest, for a rule set that was loaded twice. `sum`: they are reached by different ways. What a removed
+   * one had counted stays in the value, as long as the poller's memory is kept.
    */
-  duplicates?: 'largest' | 'sum';
+  duplicates?: Duplicates;
   viewpoint?: Declaration['viewpoint'];
+}
+
+/** What a pass has found so far. */
+interface Found {
+  seen: Seen[];
+  unread: string[];
+  troubles: Trouble[];
+  /** To be remembered. */
+  twins: Map<string, Twins>;
 }
 
 export class IptablesPoller implements Poller {
@@ -47,6 +67,7 @@ export class IptablesPoller implements Poller {
   readonly #choose: ReturnType<typeof chooser>;
   readonly #tracker: Tracker;
   readonly #troubles = new Troubles();
+  #twins: TwinMemory;
 
   constructor(
     world: { clock: Clock; disk: Disk; commands: Commands },
@@ -58,7 +79,10 @@ export class IptablesPoller implements Poller {
     this.#place = new Place(world.disk, world.commands, settings);
     this.#settings = settings;
     this.#choose = chooser(settings.chains);
-    this.#tracker = new Tracker(memory);
+    // Two lines: what was counted, and rules that stood there more than once.
+    const [counted = '', twins] = memory?.split('\n') ?? [];
+    this.#tracker = new Tracker(memory === null ? null : counted);
+    this.#twins = recallTwins(twins);
     this.declaration = {
       kind: 'iptables',
       identity: ['backend', 'table', 'chain', 'rule'],
@@ -72,34 +96,55 @@ export class IptablesPoller implements Poller {
 
   async poll(signal?: AbortSignal): Promise<PollPass> {
     const epoch = this.#place.epoch();
-    const troubles: Trouble[] = [];
-    const unread: string[] = [];
-    const seen: Seen[] = [];
+    const before = this.#twins.epoch === epoch ? this.#twins.known : new Map<string, Twins>();
+    const found: Found = { seen: [], unread: [], troubles: [], twins: new Map() };
     const backends = this.#settings.backends ?? ['iptables', 'ip6tables'];
-    let failure: unknown;
+    const failures: unknown[] = [];
     for (const backend of backends) {
       try {
-        const text = await this.#place.run(`${backend}-save`, ['-c'], signal);
-        seen.push(...this.#seen(backend, text, epoch, troubles));
+        const saved = parseSaved(await this.#place.run(`${backend}-save`, ['-c'], signal));
+        this.#take(backend, saved, epoch, before, found);
       } catch (error) {
-        failure = error;
-        unread.push(backend);
-        troubles.push({ code: 'unread', object: backend, message: messageOf(error) });
+        failures.push(error);
+        this.#pass(backend, messageOf(error), before, found);
       }
     }
     // One rule set of several may fail; with none of them there is no pass.
-    if (unread.length === backends.length) throw failure;
+    if (failures.length === backends.length) throw failures.at(-1);
     signal?.throwIfAborted();
+    // Values of a new namespace under the old epoch would count as a reset, and once more under their own.
+    if (this.#place.epoch() !== epoch) throw new Error(`${this.name}: the namespace was made anew during the pass`);
     const at = this.#clock.now();
-    const tracked = this.#tracker.take({ at, seen, unread, notBefore: this.#place.bootedAt(at) });
-    return { ...tracked, troubles: this.#troubles.fresh(troubles) };
+    const { seen, unread, troubles } = found;
+    const twins = { epoch, known: found.twins };
+    this.#twins = twins;
+    const { memory, ...tracked } = this.#tracker.take({ at, seen, unread, notBefore: this.#place.bootedAt(at) });
+    return {
+      ...tracked,
+      troubles: this.#troubles.fresh(troubles),
+      memory: () => `${memory()}\n${rememberTwins(twins)}`,
+    };
   }
 
-  #seen(backend: IptablesBackend, text: string, epoch: string, troubles: Trouble[]): Seen[] {
-    const { rules, malformed } = parseSaved(text);
+  #take(backend: IptablesBackend, saved: Saved, epoch: string, before: ReadonlyMap<string, Twins>, found: Found): void {
+    // A line that is none may have been any of its rules.
+    if (saved.malformed.length > 0) found.unread.push(backend);
+    for (const rules of this.#rules(backend, saved, epoch, found.troubles))
+      found.seen.push(...this.#told(rules, before, found.twins));
+  }
+
+  /** Passes over a rule set that could not be read: it is as it was. */
+  #pass(backend: IptablesBackend, message: string, before: ReadonlyMap<string, Twins>, found: Found): void {
+    found.unread.push(backend);
+    found.troubles.push({ code: 'unread', object: backend, message });
+    for (const [key, twins] of before) if (key.startsWith(`${PROGRAMS[backend]}/`)) found.twins.set(key, twins);
+  }
+
+  /** Rules that are counted; identical ones side by side. */
+  #rules(backend: IptablesBackend, { rules, malformed }: Saved, epoch: string, troubles: Trouble[]): Seen[][][] {
     for (const line of malformed)
       troubles.push({ code: 'malformed', object: `${backend}:${line}`, message: 'is no line of iptables-save -c' });
-    const found = new Map<string, Seen[]>();
+    const found = new Map<string, Seen[][]>();
     for (const rule of rules) {
       const chosen = this.#choose(rule);
       if (chosen === null) continue;
@@ -115,23 +160,29 @@ export class IptablesPoller implements Poller {
         { ...common, meter: meters.bytes, value: rule.bytes },
         { ...common, meter: meters.packets, value: rule.packets },
       ];
-      const twin = found.get(object);
-      found.set(object, twin === undefined ? now : this.#merge(twin, now));
-      if (twin !== undefined)
+      const twins = found.get(object);
+      if (twins === undefined) found.set(object, [now]);
+      else {
+        twins.push(now);
         troubles.push({
           code: 'duplicate',
           object,
           message: `${rule.chain} holds this rule more than once: ${rule.spec}`,
         });
+      }
     }
-    return [...found.values()].flat();
+    return [...found.values()];
   }
 
-  #merge(a: readonly Seen[], b: readonly Seen[]): Seen[] {
-    return a.map((seen, i) => {
-      const other = b[i]?.value ?? 0n;
-      if (this.#settings.duplicates === 'sum') return { ...seen, value: BigInt.asUintN(64, seen.value + other) };
-      return other > seen.value ? { ...seen, value: other } : seen;
+  /** One counter of what identical rules show; what has to be remembered of them is put into `known`. */
+  #told(twins: readonly Seen[][], before: ReadonlyMap<string, Twins>, known: Map<string, Twins>): Seen[] {
+    const { duplicates = 'largest' } = this.#settings;
+    return (twins[0] ?? []).map((first, i) => {
+      const key = `${first.object} ${first.meter}`;
+      const values = twins.flatMap((rule) => rule[i]?.value ?? []);
+      const now = followTwins(before.get(key), values, duplicates);
+      if (!isPlain(now)) known.set(key, now);
+      return { ...first, value: toldOf(now, duplicates) };
     });
   }
 }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { realClock, realDisk } from '../real.ts';
-import { realCommands } from './commands.ts';
+import { type Commands, realCommands } from './commands.ts';
 import { LibvirtPoller, type LibvirtSettings } from './libvirt.ts';
 import { codes, find, TestHost, values } from './testing/world.ts';
 import { answersOf, nicsOf } from './virsh.ts';
@@ -23,6 +23,8 @@ interface Domain {
   /** target type mac, or null for a domain that went away. */
   nics: string[] | null;
   stats?: string[];
+  /** What domifstat prints, by target. */
+  ifstat?: Record<string, string>;
 }
 
 const nics = (lines: string[]): string =>
@@ -36,17 +38,26 @@ const nics = (lines: string[]): string =>
     '',
   ].join('\n');
 
-/** Everything virsh prints for these domains. */
-const set = (host: TestHost, domains: Record<string, Domain>, ifstat = ''): void => {
-  host.prints.set('virsh -r -c qemu:///system list --uuid', `${Object.keys(domains).join('\n')}\n\n`);
-  const sections = Object.entries(domains).flatMap(([uuid, { id, name, nics: list, stats = [] }]) => [
-    `@id ${uuid}\n${id}\n`,
-    `@name ${uuid}\n${name}\n`,
-    `@nics ${uuid}\n${list === null ? '' : nics(list)}`,
-    `@stats ${uuid}\n${list === null ? '' : `Domain: '${name}'\n${stats.map((s) => `  ${s}`).join('\n')}\n`}`,
-  ]);
-  host.prints.set('virsh -r -c qemu:///system echo @id', sections.join('\n'));
-  host.prints.set('virsh -r -c qemu:///system echo @if', ifstat);
+const VIRSH = 'virsh -r -c qemu:///system ';
+
+/** A virsh that knows these domains: a command that fails prints nothing, and the last one's failure is its own. */
+const set = (host: TestHost, domains: Record<string, Domain>): void => {
+  const print = (command: string): string | null => {
+    const [verb = '', ...words] = command.split(' ');
+    if (verb === 'echo') return words.join(' ');
+    if (verb === 'list') return `${Object.keys(domains).join('\n')}\n`;
+    const domain = domains[words.find((word) => word in domains) ?? ''];
+    if (domain === undefined || domain.nics === null) return null;
+    const { id, name, nics: list, stats = [], ifstat = {} } = domain;
+    if (verb === 'domifstat') return ifstat[words.at(-1) ?? ''] ?? null;
+    const raw = `Domain: '${name}'\n${stats.map((s) => `  ${s}`).join('\n')}\n`;
+    return { domid: `${id}\n`, domname: `${name}\n`, domiflist: nics(list), domstats: raw }[verb] ?? null;
+  };
+  host.prints.set(VIRSH, async (line) => {
+    const printed = line.slice(VIRSH.length).split('; ').map(print);
+    if (printed.at(-1) === null) throw new Error('virsh: error: failed to get domain');
+    return printed.map((text) => (text === null ? '' : `${text}\n`)).join('');
+  });
 };
 const figures = (n: number, name: string, rx: string, tx: string): string[] => [
   `net.${n}.name=${name}`,
@@ -127,21 +138,152 @@ test('what a driver does not count is said once and never zero', async () => {
   assert.deepEqual(codes(await libvirt.poll()), []);
 });
 
-test('a domain that vanished while it was read has not ended, and the others are read', async () => {
+const domainOf = (id: string, rx = '1'): Domain => ({
+  id,
+  name: 'web',
+  nics: [`vnet0 bridge ${MAC}`],
+  stats: figures(0, 'vnet0', rx, '2'),
+});
+const gone: Domain = { id: '', name: '', nics: null };
+
+for (const [place, vanished, stays] of [
+  ['first', U1, U2],
+  ['last', U2, U1],
+] as const)
+  test(`a domain that vanished while it was read has not ended, and the others are read: the ${place} of the list`, async () => {
+    const host = new TestHost();
+    set(host, { [U1]: domainOf('7'), [U2]: domainOf('8') });
+    const libvirt = poller(host);
+    await libvirt.poll();
+    host.now += 10_000;
+    set(host, { [U1]: domainOf('7'), [U2]: domainOf('8'), [vanished]: gone });
+    const pass = await libvirt.poll();
+    assert.deepEqual(new Set(pass.counted.map(({ object }) => object)), new Set([`${stays}/${MAC}`]));
+    assert.deepEqual([pass.counted.length, pass.ended, codes(pass)], [4, [], [`unread ${vanished}`]]);
+  });
+
+test('when virsh fails over many domains each is asked by itself; when it fails over all there is no data', async () => {
   const host = new TestHost();
-  const domain = { id: '7', name: 'web', nics: [`vnet0 bridge ${MAC}`], stats: figures(0, 'vnet0', '1', '2') };
-  set(host, { [U1]: domain, [U2]: { ...domain, id: '8' } });
+  set(host, { [U1]: domainOf('7'), [U2]: domainOf('8') });
+  const virsh = host.prints.get(VIRSH);
+  assert.ok(typeof virsh === 'function');
+  let broken = (line: string): boolean => line.includes(U1) && line.includes('domid');
+  host.prints.set(VIRSH, async (line) => {
+    if (broken(line)) throw new Error('virsh was killed');
+    return virsh(line);
+  });
+  const libvirt = poller(host);
+  const pass = await libvirt.poll();
+  assert.deepEqual([pass.counted.length, codes(pass)], [4, [`unread ${U1}`]]);
+  broken = (line) => line.includes('domid');
+  await assert.rejects(libvirt.poll(), /virsh was killed/);
+  broken = (line) => line.includes('list');
+  await assert.rejects(libvirt.poll(), /virsh was killed/);
+});
+
+test('an answer that is cut off is no answer of the domain it was cut in', async () => {
+  const host = new TestHost();
+  set(host, { [U1]: domainOf('7'), [U2]: domainOf('8') });
+  const virsh = host.prints.get(VIRSH);
+  assert.ok(typeof virsh === 'function');
+  host.prints.set(VIRSH, async (line) => {
+    const text = await virsh(line);
+    return line.includes('domid') ? text.slice(0, text.lastIndexOf('net.0.tx.bytes')) : text;
+  });
+  const pass = await poller(host).poll();
+  assert.deepEqual([pass.counted.length, codes(pass)], [4, [`unread ${U2}`]]);
+});
+
+test('figures that are missing for one pass have not ended, and begin nowhere when they are back', async () => {
+  const host = new TestHost();
+  const ifstat = { vnet0: ['rx_bytes', 'rx_packets', 'tx_bytes', 'tx_packets'].map((f) => `vnet0 ${f} 5\n`).join('') };
+  const check = async (full: Domain, dark: Domain, kept: number): Promise<void> => {
+    set(host, { [U1]: full });
+    const libvirt = poller(host);
+    const first = await libvirt.poll();
+    host.now += 10_000;
+    set(host, { [U1]: dark });
+    const second = await libvirt.poll();
+    host.now += 10_000;
+    set(host, { [U1]: full });
+    const third = await libvirt.poll();
+    assert.deepEqual([first.counted.length, second.counted.length, third.counted.length], [4, kept, 4]);
+    assert.deepEqual([second.ended, codes(second), third.ended], [[], [`unread ${U1}/${MAC}`], []]);
+    assert.deepEqual(new Set(third.counted.map(({ start }) => start)), new Set([0]));
+  };
+  const full = domainOf('7', '1000');
+  await check(full, { ...full, stats: [] }, 0);
+  await check(full, { ...full, stats: figures(0, 'vnet0', '-1', '2') }, 3);
+  await check({ ...full, stats: [], ifstat }, { ...full, stats: [] }, 0);
+});
+
+test('figures that a NIC never had before claim no start when they come: its life may be long', async () => {
+  const host = new TestHost();
+  const other = '52:54:00:aa:bb:cd';
+  const full = { ...domainOf('7', '1000'), nics: [`vnet0 bridge ${MAC}`, `vnet1 bridge ${other}`] };
+  const both = [...figures(0, 'vnet0', '1000', '2'), ...figures(1, 'vnet1', '5000', '6')];
+  const one = figures(0, 'vnet0', '1000', '2');
+  for (const restart of [false, true]) {
+    set(host, { [U1]: { ...full, stats: one } });
+    let libvirt = poller(host);
+    const first = await libvirt.poll();
+    assert.deepEqual(codes(first), [`unsupported ${U1}/${other}`]);
+    if (restart) libvirt = poller(host, {}, first.memory?.() ?? '');
+    host.now += 10_000;
+    set(host, { [U1]: { ...full, stats: both } });
+    assert.equal(find(await libvirt.poll(), `${U1}/${other}`, RX).start, 0);
+  }
+});
+
+test('a NIC that was unplugged has ended, whatever the figures of its neighbour', async () => {
+  const host = new TestHost();
+  const other = '52:54:00:aa:bb:cd';
+  const both = { ...domainOf('7'), nics: [`vnet0 bridge ${MAC}`, `vnet1 bridge ${other}`] };
+  set(host, { [U1]: { ...both, stats: [...figures(0, 'vnet0', '1', '2'), ...figures(1, 'vnet1', '5', '6')] } });
   const libvirt = poller(host);
   await libvirt.poll();
   host.now += 10_000;
-  set(host, { [U1]: { ...domain, id: '', nics: null }, [U2]: { ...domain, id: '8' } });
+  set(host, { [U1]: { ...domainOf('7'), stats: [] } });
   const pass = await libvirt.poll();
-  assert.deepEqual([pass.counted.length, pass.ended, codes(pass)], [4, [], [`unread ${U1}`]]);
+  assert.deepEqual(new Set(pass.ended.map(({ object }) => object)), new Set([`${U1}/${other}`]));
+  assert.deepEqual([pass.counted.length, codes(pass)], [0, [`unread ${U1}/${MAC}`]]);
+});
+
+test('one interface whose figures cannot be asked for hides no other', async () => {
+  const host = new TestHost();
+  const ifstat = { vnet0: ['rx_bytes', 'rx_packets', 'tx_bytes', 'tx_packets'].map((f) => `vnet0 ${f} 5\n`).join('') };
+  set(host, { [U1]: { ...domainOf('7'), stats: [], ifstat }, [U2]: { ...domainOf('8'), stats: [], ifstat } });
+  const virsh = host.prints.get(VIRSH);
+  assert.ok(typeof virsh === 'function');
+  host.prints.set(VIRSH, async (line) => {
+    if (line.includes(`domifstat ${U1}`)) throw new Error('virsh was killed');
+    return virsh(line);
+  });
+  const pass = await poller(host).poll();
+  assert.deepEqual([pass.counted.length, codes(pass)], [4, [`unsupported ${U1}/${MAC}`]]);
+});
+
+test('a pass that was given up leaves no trace: the next one tells what ended', async () => {
+  const host = new TestHost();
+  set(host, { [U1]: domainOf('7') });
+  const libvirt = poller(host);
+  await libvirt.poll();
+  set(host, {});
+  await assert.rejects(libvirt.poll(AbortSignal.abort()));
+  host.now += 1000;
+  assert.equal((await libvirt.poll()).ended.length, 4);
+});
+
+test('a domain that calls itself like the heading of its own name is read', async () => {
+  const host = new TestHost();
+  set(host, { [U1]: { ...domainOf('7'), name: `@name ${U1}` }, [U2]: { ...domainOf('8'), name: '@end' } });
+  const pass = await poller(host).poll();
+  assert.deepEqual([pass.counted.length, codes(pass)], [8, []]);
 });
 
 test('names of domains move no section, and odd devices never reach a command', async () => {
   const asked = [U1, U2];
-  const text = `@id ${U1}\n1\n\n@name ${U1}\n@stats ${U1}\n\n@nics ${U1}\n${nics([])}\n@stats ${U1}\nDomain: 'x'\n\n@id ${U2}\n2\n`;
+  const text = `@id ${U1}\n1\n\n@name ${U1}\n@stats ${U1}\n\n@nics ${U1}\n${nics([])}\n@stats ${U1}\nDomain: 'x'\n\n@id ${U2}\n2\n@name ${U2}\n@nics ${U2}\n@stats ${U2}\n@end\n`;
   const answers = answersOf(text, asked);
   assert.equal(answers.get(U1)?.id, '1');
   assert.equal(answers.get(U2)?.id, '2');
@@ -177,11 +319,27 @@ const hasVirsh = (): boolean => {
   }
 };
 
+test('a real virsh that lost the last domain of its list counts the others', {
+  skip: !hasVirsh() && 'needs virsh (libvirt-clients)',
+}, async () => {
+  const commands: Commands = {
+    run: async (file, args, bounds) => {
+      const printed = await realCommands.run(file, args, bounds);
+      return args.includes('list') ? `${printed.trimEnd()}\n${U2}\n` : printed;
+    },
+  };
+  const pass = await new LibvirtPoller(
+    { clock: realClock, disk: realDisk, commands },
+    { uri: 'test:///default', timeoutMs: 60_000 },
+  ).poll();
+  assert.deepEqual([pass.counted.length, codes(pass)], [4, [`unread ${U2}`]]);
+});
+
 test('libvirt’s own test driver is polled for real, through domifstat', {
   skip: !hasVirsh() && 'needs virsh (libvirt-clients)',
 }, async () => {
   const world = { clock: realClock, disk: realDisk, commands: realCommands };
-  const libvirt = new LibvirtPoller(world, { uri: 'test:///default' });
+  const libvirt = new LibvirtPoller(world, { uri: 'test:///default', timeoutMs: 60_000 });
   const first = await libvirt.poll();
   const second = await libvirt.poll();
   const object = `${U1}/aa:bb:cc:dd:ee:ff`;

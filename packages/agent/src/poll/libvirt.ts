@@ -21,9 +21,11 @@ import {
   DEVICE,
   type DomainText,
   ifstatOf,
+  inRow,
   type Nic,
   type NicFigures,
   nicsOf,
+  sectionsOf,
   statsOf,
   uuidsOf,
 } from './virsh.ts';
@@ -41,6 +43,13 @@ interface Domain {
   id: string;
   name: string;
   nics: { nic: Nic; figures: NicFigures | null }[];
+}
+
+/** An interface whose figures are asked for by itself. */
+interface Wanted {
+  uuid: string;
+  entry: Domain['nics'][number];
+  heading: string;
 }
 
 /** Domains of one virsh process: an argument may hold 128 KiB. */
@@ -93,7 +102,7 @@ export class LibvirtPoller implements Poller {
     const read = new Set(domains.map(({ uuid }) => uuid));
     const unread = uuids.filter((uuid) => !read.has(uuid));
     for (const uuid of unread) troubles.push({ code: 'unread', object: uuid, message: 'the domain could not be read' });
-    const seen = domains.flatMap((domain) => this.#seen(domain, boot, troubles));
+    const seen = domains.flatMap((domain) => this.#seen(domain, boot, troubles, unread));
     const tracked = this.#tracker.take({ at, seen, unread, ...(local ? { notBefore: this.#place.bootedAt(at) } : {}) });
     return { ...tracked, troubles: this.#troubles.fresh(troubles) };
   }
@@ -104,10 +113,25 @@ export class LibvirtPoller implements Poller {
 
   /** What could be read of these domains. */
   async #read(uuids: readonly string[], signal: AbortSignal | undefined): Promise<Domain[]> {
-    const answers = answersOf(await this.#virsh([askAbout(uuids)], signal), uuids);
+    const answers = await this.#ask(uuids, signal);
     const domains = [...answers].flatMap(([uuid, text]) => domainOf(uuid, text) ?? []);
     await this.#readSingly(domains, signal);
     return domains;
+  }
+
+  /** Where virsh fails over all of them, each is asked by itself: one that cannot be asked must not hide the others. */
+  async #ask(uuids: readonly string[], signal: AbortSignal | undefined): Promise<Map<string, DomainText>> {
+    try {
+      return answersOf(await this.#virsh([askAbout(uuids)], signal), uuids);
+    } catch (error) {
+      const found = new Map<string, DomainText>();
+      for (const uuid of uuids.length > 1 ? uuids : []) {
+        const answer = await this.#virsh([askAbout([uuid])], signal).catch(() => '');
+        for (const [which, text] of answersOf(answer, [uuid])) found.set(which, text);
+      }
+      if (found.size === 0) throw error;
+      return found;
+    }
   }
 
   /** Drivers without interface statistics in `domstats` (the test driver) answer `domifstat`. */
@@ -117,21 +141,33 @@ export class LibvirtPoller implements Poller {
         .filter(({ nic, figures }) => figures === null && DEVICE.test(nic.target) && nic.target !== '-')
         .map((entry, i) => ({ uuid: domain.uuid, entry, heading: `@if ${domain.uuid} ${i}` })),
     );
-    for (let from = 0; from < wanted.length; from += CHUNK) {
-      const part = wanted.slice(from, from + CHUNK);
-      const asked = part.map(({ uuid, entry, heading }) => `echo ${heading}; domifstat ${uuid} ${entry.nic.target}`);
-      const lines = (await this.#virsh([asked.join('; ')], signal)).split('\n');
-      for (const [i, { entry, heading }] of part.entries()) {
-        const begin = lines.indexOf(heading);
-        const end = lines.indexOf(part[i + 1]?.heading ?? '', begin + 1);
-        if (begin < 0) continue;
-        const body = lines.slice(begin + 1, part[i + 1] === undefined || end < 0 ? lines.length : end);
-        entry.figures = ifstatOf(body.join('\n'));
+    for (let from = 0; from < wanted.length; from += CHUNK)
+      await this.#readFigures(wanted.slice(from, from + CHUNK), signal);
+  }
+
+  /** Figures that cannot be asked for stay unknown, and hide no others. */
+  async #readFigures(wanted: readonly Wanted[], signal: AbortSignal | undefined): Promise<void> {
+    const asked = wanted.flatMap(({ uuid, entry, heading }) => [
+      `echo ${heading}`,
+      `domifstat ${uuid} ${entry.nic.target}`,
+    ]);
+    try {
+      const text = await this.#virsh([inRow(asked)], signal);
+      const sections = sectionsOf(
+        text,
+        wanted.map(({ heading }) => heading),
+      );
+      for (const [i, section] of sections.entries()) {
+        const entry = wanted[i]?.entry;
+        if (entry !== undefined) entry.figures = ifstatOf(section);
       }
+    } catch {
+      if (wanted.length > 1) for (const one of wanted) await this.#readFigures([one], signal);
     }
   }
 
-  #seen(domain: Domain, boot: string, troubles: Trouble[]): Seen[] {
+  /** Adds a NIC to `unread` where figures are not told: it has not ended, and need not begin when they are. */
+  #seen(domain: Domain, boot: string, troubles: Trouble[], unread: string[]): Seen[] {
     const taken = new Set<string>();
     return domain.nics.flatMap(({ nic, figures }) => {
       // A second NIC with the same MAC is a fault of the domain, not a reason to lose its traffic.
@@ -140,35 +176,35 @@ export class LibvirtPoller implements Poller {
       taken.add(nic.mac);
       if (twin) troubles.push({ code: 'duplicate', object, message: `${domain.name} has the MAC ${nic.mac} twice` });
       const common = {
-        scope: domain.uuid,
+        scope: object,
         object,
         epoch: `${boot}/${domain.id}/${nic.target}`,
         name: `${domain.name} ${nic.target}`,
         mac: nic.mac,
         ...(nic.source === '-' ? {} : { hints: { network: nic.source } }),
       };
-      const seen = figuresOf(figures, this.#hostView.has(nic.type)).flatMap(({ meter, value }): Seen[] =>
-        value === null ? [] : [{ ...common, meter, value }],
+      const told = figuresOf(figures, this.#hostView.has(nic.type));
+      const seen = told.flatMap(({ meter, value }): Seen[] => (value === null ? [] : [{ ...common, meter, value }]));
+      if (seen.length === told.length) return seen;
+      unread.push(object);
+      const counted = told.some(
+        ({ meter, value }) => value === null && this.#tracker.pastOf({ object, meter }) !== null,
       );
-      if (seen.length < 4)
-        troubles.push({
-          code: 'unsupported',
-          object,
-          message: `${common.name}: not counted by this driver (${nic.type})`,
-        });
+      const code = counted ? 'unread' : 'unsupported';
+      const reason = counted ? 'figures counted before are not told now' : `not counted by this driver (${nic.type})`;
+      troubles.push({ code, object, message: `${common.name}: ${reason}` });
       return seen;
     });
   }
 }
 
 const figuresOf = (figures: NicFigures | null, hostView: boolean): { meter: string; value: bigint | null }[] => {
-  if (figures === null) return [];
   const [rx, tx]: [Direction, Direction] = hostView ? ['sent', 'received'] : ['received', 'sent'];
   return [
-    { meter: trafficMeters[rx].bytes, value: figures.rxBytes },
-    { meter: trafficMeters[rx].packets, value: figures.rxPackets },
-    { meter: trafficMeters[tx].bytes, value: figures.txBytes },
-    { meter: trafficMeters[tx].packets, value: figures.txPackets },
+    { meter: trafficMeters[rx].bytes, value: figures?.rxBytes ?? null },
+    { meter: trafficMeters[rx].packets, value: figures?.rxPackets ?? null },
+    { meter: trafficMeters[tx].bytes, value: figures?.txBytes ?? null },
+    { meter: trafficMeters[tx].packets, value: figures?.txPackets ?? null },
   ];
 };
 

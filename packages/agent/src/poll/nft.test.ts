@@ -107,7 +107,29 @@ test('a table made anew gives its counters their old handles, and is told by its
   assert.equal(find(pass, `inet/tollgate/${IN}`, B.in).epoch, 'boot-1/4026/2.1');
   assert.equal(pass.ended.length, 2);
   host.prints.set('nft', list(table(2)) + list(counter(IN, 1, '1', '1000')) + list(table(3)));
-  await assert.rejects(nft.poll(), /tables came and went/);
+  await assert.rejects(nft.poll(), /tables or the namespace came and went/);
+});
+
+test('a namespace made anew while its counters are listed is looked at again, under its own epoch', async () => {
+  const host = new TestHost();
+  const prints = (bytes: string): string => listing(counter(IN, 2, '1', bytes));
+  const key = 'ip netns exec a nft';
+  host.prints.set(key, prints('1000'));
+  const nft = poller(host, { namespace: 'a' });
+  await nft.poll();
+  host.now += 10_000;
+  const answers = [prints('300'), prints('310')];
+  host.prints.set(key, async () => {
+    host.inode = 5000;
+    return answers.shift() ?? '';
+  });
+  const found = find(await nft.poll(), `inet/tollgate/${IN}`, B.in);
+  assert.deepEqual([found.epoch, found.value], ['boot-1/5000/1.2', 310n]);
+  host.prints.set(key, async () => {
+    host.inode++;
+    return prints('1');
+  });
+  await assert.rejects(nft.poll(), /3 looks/);
 });
 
 test('after a reboot starts lie after the boot', async () => {
@@ -149,6 +171,20 @@ test('other tables and objects without figures are left out', async () => {
   const pass = await poller(host).poll();
   assert.deepEqual(codes(pass), [`malformed inet/tollgate/${OUT}`]);
   assert.deepEqual(values(await poller(host, { tables: ['other'] }).poll()), {});
+});
+
+test('a counter whose figures cannot be read for one pass has not ended, and begins nowhere when it is back', async () => {
+  const host = new TestHost();
+  set(host, counter(IN, 2, '1', '900'));
+  const nft = poller(host);
+  await nft.poll();
+  host.now += 10_000;
+  set(host, counter(IN, 2, '1', '"x"'), counter(OUT, 3, '1', '"x"'));
+  assert.deepEqual((await nft.poll()).ended, []);
+  host.now += 10_000;
+  set(host, counter(IN, 2, '1', '950'), counter(OUT, 3, '1', '70'));
+  const pass = await nft.poll();
+  assert.deepEqual(new Set(pass.counted.map(({ start }) => start)), new Set([0]));
 });
 
 test('no answer and no list are no data', async () => {

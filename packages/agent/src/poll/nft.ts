@@ -71,26 +71,29 @@ export class NftPoller implements Poller {
   }
 
   async poll(signal?: AbortSignal): Promise<PollPass> {
-    const epoch = this.#place.epoch();
-    const { counters, malformed, at } = await this.#list(signal);
+    const { counters, malformed, at, epoch } = await this.#list(signal);
     signal?.throwIfAborted();
     const troubles: Trouble[] = malformed.map((object) => ({ code: 'malformed', object, message: 'has no figures' }));
     const chosen = counters.filter(({ table }) => this.#settings.tables?.includes(table) ?? true);
     const seen = chosen.flatMap((counter) => this.#seen(counter, epoch, troubles));
     if (this.#settings.epoch !== 'name') this.#remark(chosen, troubles);
-    const tracked = this.#tracker.take({ at, seen, notBefore: this.#place.bootedAt(at) });
+    const tracked = this.#tracker.take({ at, seen, unread: malformed, notBefore: this.#place.bootedAt(at) });
     return { ...tracked, troubles: this.#troubles.fresh(troubles) };
   }
 
-  /** Lists until no table came or went meanwhile: the handles of counters are told apart by their tables'. */
+  /**
+   * Lists until no table came or went meanwhile (the handles of counters are told apart by their tables'), nor the
+   * namespace itself: values of the new one under the old epoch would count as a reset, and once more under their own.
+   */
   async #list(signal: AbortSignal | undefined) {
     for (let look = 0; look < LOOKS_MAX; look++) {
+      const epoch = this.#place.epoch();
       const text = await this.#place.run('nft', ['-j', LISTING], signal);
       const at = this.#clock.now();
       const { settled, ...listing } = parseListing(text);
-      if (settled) return { ...listing, at };
+      if (settled && this.#place.epoch() === epoch) return { ...listing, at, epoch };
     }
-    throw new Error(`${this.name}: tables came and went during each of ${LOOKS_MAX} looks`);
+    throw new Error(`${this.name}: tables or the namespace came and went during each of ${LOOKS_MAX} looks`);
   }
 
   #seen(counter: NftCounter, place: string, troubles: Trouble[]): Seen[] {
@@ -101,6 +104,7 @@ export class NftPoller implements Poller {
       return [];
     }
     const common = {
+      scope: object,
       object,
       epoch: this.#settings.epoch === 'name' ? `name/${place.split('/')[1] ?? ''}` : `${place}/${counter.handle}`,
       name: counter.name,

@@ -2,6 +2,7 @@
 import { counterMax, limits } from '@tollgate/event';
 import { type Decimal, decimal, FLOAT_EXACT } from './exact.ts';
 import type { Exposition, Sample } from './exposition.ts';
+import { lifeOf, type Past } from './openmetrics-life.ts';
 import { joiner, type Labels, type MetricRule, textOf } from './openmetrics-rules.ts';
 import type { Trouble } from './poller.ts';
 import type { Seen } from './tracker.ts';
@@ -10,6 +11,10 @@ export interface ReadSettings {
   rules: readonly MetricRule[];
   /** What becomes of values above 2^53, which a float no longer holds exactly: counted and reported, or left out. */
   inexact: 'count' | 'skip';
+  /** When the page was read, ms since 1970. */
+  at: number;
+  /** A counter as the pass before left it; null: it was not known. */
+  pastOf(counter: Pick<Seen, 'object' | 'meter' | 'dimensions'>): Past | null;
 }
 
 export interface Reading {
@@ -96,17 +101,16 @@ class Reader {
         'too_long',
         `a label has more than ${limits.dimensionBytes} bytes`,
       );
-    const life = this.#life(rule, labels, created.get(keyOf(sample.labels)));
-    if (life === null) return this.#leave(metric, label, 'no_epoch', `lacks one of ${(rule.epoch ?? []).join(', ')}`);
+    const counter = { object, meter, ...(dimensions === undefined ? {} : { dimensions }) };
+    const life = this.#life(rule, labels, created.get(keyOf(sample.labels)), counter);
+    if (life === null) return this.#leave(metric, label, 'no_epoch', lacking(rule));
     const value = this.#value(rule, sample, label);
     if (value === null) return null;
     return {
       scope: metric,
-      object,
-      meter,
+      ...counter,
       value,
       ...life,
-      ...(dimensions === undefined ? {} : { dimensions }),
       ...(sample.at === undefined ? {} : { at: sample.at }),
       ...toldOf(rule, labels),
     };
@@ -139,25 +143,19 @@ class Reader {
     return number.whole;
   }
 
-  /** Epoch and start. Null: the epoch's labels are not all there. */
+  /** Epoch and start. Null: what they are told by is not all there. */
   #life(
     rule: MetricRule,
     labels: Labels,
     created: string | undefined,
+    counter: Pick<Seen, 'object' | 'meter' | 'dimensions'>,
   ): Pick<Seen, 'epoch' | 'start' | 'fromZero'> | null {
     if (rule.epoch !== undefined) {
       const epoch = textOf(labels, rule.epoch);
       return epoch === null ? null : { epoch, fromZero: rule.fromZero ?? true };
     }
-    const process = rule.ownProcess === true ? this.#byMetric.get('process_start_time_seconds')?.[0]?.value : undefined;
-    for (const [kind, seconds] of [
-      ['created', created],
-      ['process', process],
-    ] as const) {
-      const ms = seconds === undefined ? null : decimal(seconds, 3);
-      if (ms !== null && ms.whole > 0n) return { epoch: `${kind}/${seconds}`, start: Number(ms.whole) };
-    }
-    return { epoch: '', fromZero: rule.fromZero ?? rule.ownProcess ?? false };
+    const process = this.#byMetric.get('process_start_time_seconds')?.[0]?.value;
+    return lifeOf(rule, { created, process }, this.#settings.pastOf(counter), this.#settings.at);
   }
 
   /** Labels -> the value of `<name>_created`. */
@@ -176,6 +174,12 @@ class Reader {
     return null;
   }
 }
+
+const lacking = ({ metric, epoch, ownProcess }: MetricRule): string => {
+  if (epoch !== undefined) return `lacks one of ${epoch.join(', ')}`;
+  const created = `${metric.replace(/_total$/, '')}_created`;
+  return `left out while its start is not told as before: ${created}${ownProcess ? ' or process_start_time_seconds' : ''}`;
+};
 
 const keyOf = (labels: Labels): string => JSON.stringify([...labels].sort());
 

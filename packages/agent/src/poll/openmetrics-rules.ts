@@ -1,4 +1,5 @@
 /** Which metrics of a page become which meters, and what their labels mean. */
+import { decimal } from './exact.ts';
 import type { Sample } from './exposition.ts';
 import { trafficMeters } from './meters.ts';
 
@@ -33,10 +34,11 @@ export interface MetricRule {
   epoch?: readonly string[];
   /**
    * The counters live in the process that is scraped, so its start is theirs. Never for an exporter that reads counters
-   * of others: its restart would bill their whole life once more. Default false.
+   * of others: its restart would bill their whole life once more. A page that tells neither this nor `_created` is not
+   * counted. Default false.
    */
   ownProcess?: boolean;
-  /** A label set that is new began at zero. Default: what `_created`, `epoch` or `ownProcess` vouch for. */
+  /** A label set that is new began at zero. Default: true with `epoch`, else false. */
   fromZero?: boolean;
   /** The meter counts in units of 10^-scale of the metric: 3 makes milliseconds of seconds. Default 0. */
   scale?: number;
@@ -68,7 +70,8 @@ export const joiner = (samples: readonly Sample[], joins: readonly Join[]): ((sa
         const value = other.labels.get(name);
         if (value !== undefined) labels.set(name, value);
       }
-      if (join.valueAs !== undefined) labels.set(join.valueAs, other.value);
+      // NaN names nothing: it is what a value looks like that could not be read.
+      if (join.valueAs !== undefined && decimal(other.value) !== null) labels.set(join.valueAs, other.value);
     }
     return labels;
   };
@@ -83,17 +86,15 @@ export const textOf = (labels: Labels, names: readonly string[]): string | null 
 
 /**
  * Interfaces as node_exporter shows them. The ifindex is the epoch. The exporter offers no boot id, and its boot time
- * shifts with the clock, so a reboot shows as a falling value, unless `boot` names an info metric with the boot id in a
- * label (a line of the textfile collector can offer it).
+ * shifts with the clock, so a reboot shows as a falling value. Where a line of the textfile collector offers the boot id,
+ * rules of one's own can join it.
  */
-export const nodeExporter = (settings: { boot?: { metric: string; label: string } } = {}): MetricRule[] => {
-  const { boot } = settings;
+export const nodeExporter = (): MetricRule[] => {
   const joins: Join[] = [
     { metric: 'node_network_iface_id', on: ['device'], valueAs: 'ifindex' },
     { metric: 'node_network_info', on: ['device'], take: ['address', 'ifalias'] },
-    ...(boot ? [{ metric: boot.metric, on: [], take: [boot.label] }] : []),
   ];
-  const epoch = boot ? [boot.label, 'ifindex'] : ['ifindex'];
+  const epoch = ['ifindex'];
   const common = { identity: ['device'], name: 'device', mac: 'address', alias: 'ifalias', joins, epoch } as const;
   return [
     { ...common, metric: 'node_network_receive_bytes_total', meter: trafficMeters.received.bytes },

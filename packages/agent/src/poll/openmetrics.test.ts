@@ -86,10 +86,35 @@ test('an interface without its ifindex is not counted, so that no epoch flaps, a
   assert.ok(codes(pass).includes('no_epoch node_network_receive_bytes_total{device="eth0"}'));
 });
 
-test('a boot id in a label of an info metric joins the epoch', async () => {
-  const rules = nodeExporter({ boot: { metric: 'host_boot_info', label: 'boot_id' } });
-  const pass = await poller(host(`${NODE}host_boot_info{boot_id="abc"} 1\n`), rules).poll();
-  assert.equal(find(pass, 'eth0', RX).epoch, 'abc/4');
+test('a label of an info metric joins the epoch, and a value of another metric that is no number joins nothing', async () => {
+  const [first] = nodeExporter();
+  assert.ok(first);
+  const boot = { metric: 'host_boot_info', on: [], take: ['boot_id'] };
+  const rule = { ...first, epoch: ['boot_id', 'ifindex'], joins: [...(first.joins ?? []), boot] };
+  const page = `${NODE}host_boot_info{boot_id="abc"} 1\n`;
+  assert.equal(find(await poller(host(page), [rule]).poll(), 'eth0', RX).epoch, 'abc/4');
+  const dark = await poller(host(page.replace('{device="eth0"} 4', '{device="eth0"} NaN')), [rule]).poll();
+  assert.deepEqual(Object.keys(values(dark)), [`lo ${RX}`]);
+});
+
+test('of two samples that a join could mean neither is taken', async () => {
+  const twin = 'node_network_info{address="02:fc:00:00:00:09",device="eth0",ifalias="globex"} 1\n';
+  const eth0 = find(await poller(host(NODE + twin), nodeExporter()).poll(), 'eth0', RX);
+  assert.deepEqual([eth0.mac, eth0.alias, eth0.epoch], [undefined, undefined, '4']);
+});
+
+test('a line that cannot be read may have been a counter: it has not ended', async () => {
+  const world = host('requests_total{tenant="a"} 1\nrequests_total{tenant="b"} 1\n');
+  const p = poller(world, [requests]);
+  await p.poll();
+  world.now += 10_000;
+  world.page = {
+    status: 200,
+    contentType: 'text/plain',
+    body: 'requests_total{tenant="a"} 1\nrequests_total{tenant=b} 1\n',
+  };
+  const pass = await p.poll();
+  assert.deepEqual([Object.keys(values(pass)), pass.ended, codes(pass)], [['a requests'], [], ['malformed line 2']]);
 });
 
 test('a metric that is missing for one scrape is no zero, no end, and claims no start when it comes back', async () => {
@@ -118,12 +143,12 @@ test('a metric that is missing for one scrape is no zero, no end, and claims no 
 test('_created is epoch and start; the process’s start only where the counters are its own', async () => {
   const body = (created: string): string =>
     `# TYPE requests counter\nrequests_total{tenant="a"} 17.0\n${created}# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.6e+09\n# EOF\n`;
-  const with1 = body('requests_created{tenant="a"} 1700000000.125\n');
+  const with1 = body('requests_created{tenant="a"} 1699999999.125\n');
   const life = async (text: string, rule: MetricRule): Promise<unknown[]> => {
     const { epoch, start } = find(await poller(open(text), [rule]).poll(), 'a', 'requests');
     return [epoch, start];
   };
-  assert.deepEqual(await life(with1, requests), ['created/1700000000.125', 1_700_000_000_125]);
+  assert.deepEqual(await life(with1, requests), ['created/1699999999.125', 1_699_999_999_125]);
   assert.deepEqual(await life(body(''), { ...requests, ownProcess: true }), ['process/1.6e+09', 1_600_000_000_000]);
   assert.deepEqual(await life(body(''), requests), ['', 0]);
 });
@@ -235,18 +260,18 @@ test('an answer other than 200, a larger page, a redirect and a page that never 
   try {
     const { port } = server.address() as AddressInfo;
     const world = { clock: new TestHost().clock, scrape: realScrape };
-    const poll = (path: string) =>
+    const poll = (path: string, timeoutMs = 30_000) =>
       new OpenMetricsPoller(world, {
         url: `http://127.0.0.1:${port}${path}`,
         rules: [requests],
         maxBytes: 4000,
-        timeoutMs: 300,
+        timeoutMs,
       }).poll();
     assert.equal((await poll('/ok')).counted.length, 1);
     await assert.rejects(poll('/large'), /larger than 4000 bytes/);
     await assert.rejects(poll('/none'), /answered 503/);
     await assert.rejects(poll('/away'));
-    await assert.rejects(poll('/endless'));
+    await assert.rejects(poll('/endless', 300));
   } finally {
     server.closeAllConnections();
     server.close();

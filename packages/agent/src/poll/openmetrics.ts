@@ -67,7 +67,9 @@ export class OpenMetricsPoller implements Poller {
     if (answer.status !== 200) throw new Error(`${this.name}: the page answered ${answer.status}`);
     const at = this.#world.clock.now();
     const isOpenMetrics = /^application\/openmetrics-text\b/i.test(answer.contentType);
-    const { seen, unread, troubles } = readPage(parseExposition(answer.body, isOpenMetrics), { rules, inexact });
+    const page = parseExposition(answer.body, isOpenMetrics);
+    const pastOf = this.#tracker.pastOf.bind(this.#tracker);
+    const { seen, unread, troubles } = readPage(page, { rules, inexact, at, pastOf });
     signal?.throwIfAborted();
     return { ...this.#tracker.take({ at, seen, unread }), troubles: this.#troubles.fresh(troubles) };
   }

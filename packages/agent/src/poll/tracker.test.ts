@@ -43,10 +43,39 @@ test('what could not be read has not ended, and what shows up there later claims
   assert.deepEqual([startOf(pass, 'a'), startOf(pass, 'b'), startOf(pass, 'c')], [0, 0, 2000]);
 });
 
+test('a scope is unread with the one it is a part of', () => {
+  const tracker = new Tracker();
+  tracker.take({ at: 1000, seen: [one('a', 'e1', 'x/a'), one('b', 'e1', 'x/b'), one('c', 'e1', 'xy/c')] });
+  assert.deepEqual(
+    tracker.take({ at: 2000, seen: [], unread: ['x'] }).ended.map(({ object }) => object),
+    ['c'],
+  );
+  assert.deepEqual(
+    tracker.take({ at: 3000, seen: [], unread: ['x/a'] }).ended.map(({ object }) => object),
+    ['b'],
+  );
+  assert.equal(startOf(tracker.take({ at: 4000, seen: [one('d', 'e1', 'x/a'), one('e', 'e1', 'x/b')] }), 'd'), 0);
+});
+
 test('a counter that need not begin at zero claims no start', () => {
   const tracker = new Tracker();
   tracker.take({ at: 1000, seen: [] });
   assert.equal(startOf(tracker.take({ at: 2000, seen: [{ ...one('a'), fromZero: false }] }), 'a'), 0);
+});
+
+test('no start is claimed that does not lie before the value', () => {
+  const check = (at: number, told: number | undefined, start: number): void => {
+    const tracker = new Tracker();
+    tracker.take({ at: 1000, seen: [] });
+    const seen = { ...one('a'), at, ...(told === undefined ? {} : { start: told }) };
+    assert.equal(startOf(tracker.take({ at: 2000, seen: [seen] }), 'a'), start, `${at} ${told}`);
+  };
+  check(1500, undefined, 1000);
+  check(1000, undefined, 0);
+  check(900, undefined, 0);
+  check(1500, 1400, 1400);
+  check(1500, 1500, 0);
+  check(1500, 1600, 0);
 });
 
 test('a clock that stepped back proves nothing of starts', () => {

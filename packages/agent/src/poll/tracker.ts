@@ -9,7 +9,7 @@ import type { Counted, Gone } from './poller.ts';
 
 /** A counter as it was read, before anything is known of its past. */
 export interface Seen extends Omit<Counted, 'start'> {
-  /** The part of the source that is read or not read as one: '' = all of it. */
+  /** The part of the source that is read or not read as one: '' = all of it; `a/b` is a part of `a`. */
   scope?: string;
   /** When it stood at zero, where the source itself says so. */
   start?: number;
@@ -66,13 +66,14 @@ export class Tracker {
       const { scope = '', start, fromZero = true, ...rest } = seen;
       const key = keyOf(seen.object, seen.meter, seen.dimensions);
       rows.set(key, rowOf(scope, seen));
-      const began = fromZero ? this.#start(look, scope, before?.rows.get(key), seen.epoch) : 0;
-      return { ...rest, start: start ?? began };
+      const began = start ?? (fromZero ? this.#start(look, scope, before?.rows.get(key), seen.epoch) : 0);
+      // A source with instants of its own may tell of a time before we last looked.
+      return { ...rest, start: began < (seen.at ?? at) ? began : 0 };
     });
     const ended: Gone[] = [];
     for (const [key, row] of before?.rows ?? []) {
       const now = rows.get(key);
-      if (now === undefined && unread.has(row[0])) rows.set(key, row);
+      if (now === undefined && isUnread(unread, row[0])) rows.set(key, row);
       else if (now?.[3] !== row[3]) ended.push(goneOf(row, now === undefined ? at : at - 1));
     }
     const after = { at, rows, unread };
@@ -80,14 +81,26 @@ export class Tracker {
     return { at, counted, ended, memory: () => remember(after) };
   }
 
+  /** A counter as the pass before left it, also one that could not be read then; null: it was not known. */
+  pastOf({ object, meter, dimensions }: Pick<Seen, 'object' | 'meter' | 'dimensions'>): {
+    epoch: string;
+    at: number;
+  } | null {
+    const row = this.#before?.rows.get(keyOf(object, meter, dimensions));
+    return this.#before === null || row === undefined ? null : { epoch: row[3], at: this.#before.at };
+  }
+
   /** A counter of another epoch than before is a new counter, like one that was not there. */
   #start(look: Look, scope: string, known: Row | undefined, epoch: string): number {
     const before = this.#before;
     if (before === null || before.at >= look.at) return 0;
-    if (known?.[3] === epoch || before.unread.has(scope)) return 0;
+    if (known?.[3] === epoch || isUnread(before.unread, scope)) return 0;
     return Math.max(before.at, look.notBefore ?? 0);
   }
 }
+
+const isUnread = (unread: ReadonlySet<string>, scope: string): boolean =>
+  unread.has(scope) || unread.has(scope.split('/', 1)[0] ?? '');
 
 const rowOf = (scope: string, { object, meter, epoch, dimensions }: Seen): Row =>
   dimensions === undefined ? [scope, object, meter, epoch] : [scope, object, meter, epoch, dimensions];

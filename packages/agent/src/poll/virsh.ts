@@ -32,9 +32,37 @@ const COMMANDS: Readonly<Record<Part, string>> = {
   stats: 'domstats --interface --raw',
 };
 
+/** The last heading: what stands before it is whole. */
+const END = '@end';
+
+/** Commands in a row, as one text. One that fails prints nothing, but virsh ends as its last one did: so that one is an echo. */
+export const inRow = (commands: readonly string[]): string => [...commands, `echo ${END}`].join('; ');
+
 /** Asks everything about these domains. A command that fails leaves its section empty and the others as they are. */
 export const askAbout = (uuids: readonly string[]): string =>
-  uuids.flatMap((uuid) => parts.map((part) => `echo @${part} ${uuid}; ${COMMANDS[part]} ${uuid}`)).join('; ');
+  inRow(uuids.flatMap((uuid) => parts.flatMap((part) => [`echo @${part} ${uuid}`, `${COMMANDS[part]} ${uuid}`])));
+
+/**
+ * What stands under each of these headings, in the order they were asked, up to where the text was cut off. A heading
+ * is looked for after the one before, so what calls itself like one moves nothing.
+ */
+export const sectionsOf = (text: string, headings: readonly string[]): string[] => {
+  const lines = text.split('\n');
+  const found: string[] = [];
+  let at = lines.indexOf(headings[0] ?? END);
+  for (const heading of [...headings.slice(1), END]) {
+    const end = at < 0 ? -1 : lines.indexOf(heading, at + 1);
+    if (end < 0) break;
+    found.push(
+      lines
+        .slice(at + 1, end)
+        .join('\n')
+        .trim(),
+    );
+    at = end;
+  }
+  return found;
+};
 
 export interface DomainText {
   id: string;
@@ -43,26 +71,17 @@ export interface DomainText {
   stats: string;
 }
 
-/**
- * The sections of `askAbout`, by domain. They are looked for in the order they were asked, so a domain that calls itself
- * like a heading moves nothing.
- */
+/** The answers to `askAbout`, by domain: those that are whole. */
 export const answersOf = (text: string, uuids: readonly string[]): Map<string, DomainText> => {
+  const sections = sectionsOf(
+    text,
+    uuids.flatMap((uuid) => parts.map((part) => `@${part} ${uuid}`)),
+  );
   const found = new Map<string, DomainText>();
-  const headings = uuids.flatMap((uuid) => parts.map((part) => ({ uuid, part, line: `@${part} ${uuid}` })));
-  const lines = text.split('\n');
-  let at = lines.indexOf(headings[0]?.line ?? '');
-  for (const [i, { uuid, part }] of headings.entries()) {
-    if (at < 0) break;
-    const next = headings[i + 1]?.line;
-    const end = next === undefined ? lines.length : lines.indexOf(next, at + 1);
-    const body = lines
-      .slice(at + 1, end < 0 ? lines.length : end)
-      .join('\n')
-      .trim();
-    const domain = found.get(uuid) ?? { id: '', name: '', nics: '', stats: '' };
-    found.set(uuid, { ...domain, [part]: body });
-    at = end;
+  for (const [i, uuid] of uuids.entries()) {
+    const [id, name, nics, stats] = sections.slice(i * parts.length, (i + 1) * parts.length);
+    if (id !== undefined && name !== undefined && nics !== undefined && stats !== undefined)
+      found.set(uuid, { id, name, nics, stats });
   }
   return found;
 };

@@ -6,15 +6,15 @@
  * Modes, told once: idle -> sending (a flight is frozen) -> waiting (no answer, or one that asks to come again) -> sending.
  * A flight ends when each of its events is settled: taken, judged by the server, or found to be what no server takes.
  */
-import { batchHeaders, type ItemOutcome } from '@tollgate/event';
+import { batchHeaders } from '@tollgate/event';
 import type { Clock, HttpAnswer, Network, Randomness } from '../environment.ts';
 import type { Report } from '../publisher.ts';
 import type { Batch } from '../spool/lines.ts';
 import type { Spool } from '../spool/spool.ts';
 import { judge, type Verdict } from './answer.ts';
-import { untilBeat } from './beat.ts';
 import { Encoder } from './encode.ts';
 import { Flight } from './flight.ts';
+import { messageOf, Receipts, type Why } from './receipts.ts';
 import { SelfReport } from './self-report.ts';
 import { type PaceSettings, paceDefaults } from './settings.ts';
 
@@ -59,12 +59,15 @@ export class PacedPublisher {
   readonly #report: (report: Report) => void;
   readonly #encoder: Encoder;
   readonly #self: SelfReport;
+  readonly #receipts: Receipts;
   readonly #begun: number;
   #flight: Flight | null = null;
   #failures = 0;
   #lastTrouble = '';
   #emptyAt: number;
-  #turn: 'fresh' | 'backlog' = 'fresh';
+  #after: 'fresh' | 'backlog' = 'fresh';
+  #turning: Promise<void> | null = null;
+  #waitsUntil = 0;
 
   constructor(
     spool: Spool,
@@ -78,21 +81,28 @@ export class PacedPublisher {
     this.#settings = { ...paceDefaults, ...settings };
     this.#report = report;
     this.#encoder = new Encoder(settings.source);
+    this.#receipts = new Receipts(spool, world.clock, report);
     this.#self = new SelfReport(spool, world, settings.source, this.#settings.selfReportMs);
     this.#begun = world.clock.elapsed();
     this.#emptyAt = this.#begun - this.#settings.emptyMs;
   }
 
-  /** Until the signal comes: a request every interval, as long as there is something to say. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#world;
-    const { intervalMs } = this.#settings;
-    while (!signal.aborted) {
-      const wait = await this.step(signal);
-      if (wait === 0) await this.#self.tell(signal);
-      // On the beat of the flushes: a process that sleeps is woken once for both.
-      await clock.sleep(Math.max(wait, untilBeat(clock, intervalMs)), signal);
-    }
+  /** Least time between two requests, ms. */
+  get intervalMs(): number {
+    return this.#settings.intervalMs;
+  }
+
+  /** At each interval: a request, if the last one is answered, there is something to say, and no wait is on. */
+  beat(signal: AbortSignal): void {
+    if (this.#turning !== null || this.#isQuiet(this.#world.clock.elapsed())) return;
+    this.#turning = this.#turn(signal).finally(() => {
+      this.#turning = null;
+    });
+  }
+
+  /** Resolves when no request of a beat is on its way. */
+  async settle(): Promise<void> {
+    await this.#turning;
   }
 
   /** Everything that is ready, without a pause but after failures. True: all of it is acknowledged. */
@@ -116,6 +126,19 @@ export class PacedPublisher {
     }
   }
 
+  async #turn(signal: AbortSignal): Promise<void> {
+    const wait = await this.step(signal);
+    this.#waitsUntil = this.#world.clock.elapsed() + wait;
+    if (wait === 0) await this.#self.tell(signal);
+  }
+
+  /** True: a turn would do nothing. Asked ten times a second, so it costs nothing. */
+  #isQuiet(elapsed: number): boolean {
+    if (elapsed < this.#waitsUntil) return true;
+    if (this.#flight !== null || this.#spool.ready > 0) return false;
+    return elapsed - this.#emptyAt < this.#settings.emptyMs && !this.#self.isDue(elapsed);
+  }
+
   // What to send
 
   async #next(all: boolean): Promise<Flight | null> {
@@ -123,12 +146,12 @@ export class PacedPublisher {
     const mayBacklog = all || this.#world.clock.elapsed() - this.#begun >= startupDelayMs;
     const max = this.#size();
     // Turn by turn, so that neither holds up the other.
-    const lines = this.#turn === 'fresh' ? (['fresh', 'backlog'] as const) : (['backlog', 'fresh'] as const);
+    const lines = this.#after === 'fresh' ? (['fresh', 'backlog'] as const) : (['backlog', 'fresh'] as const);
     for (const line of lines) {
       if (line === 'backlog' && !mayBacklog) continue;
       const batch = this.#spool.nextBatch(max, line);
       if (batch === null) continue;
-      this.#turn = line === 'fresh' ? 'backlog' : 'fresh';
+      this.#after = line === 'fresh' ? 'backlog' : 'fresh';
       return this.#freeze(batch);
     }
     return null;
@@ -179,7 +202,7 @@ export class PacedPublisher {
     if (piece === undefined) return;
     const { sequence, completeThrough } = flight;
     const last = sequence + piece.to - piece.from - 1;
-    await this.#note('acknowledged.ndjson', { run: flight.batch.run, first: sequence, last, receipts });
+    await this.#receipts.acknowledged({ run: flight.batch.run, first: sequence, last, receipts });
     for (const item of bad) {
       const event = flight.events[piece.from + item.position];
       if (event !== undefined) await this.#setAside(event, item);
@@ -268,25 +291,10 @@ export class PacedPublisher {
     return Math.max(wait, Math.min(answer?.retryAfter ?? 0, retryAfterMaxMs));
   }
 
-  async #setAside(event: string, why: Pick<ItemOutcome, 'message'> & { code: string }): Promise<void> {
+  #setAside(event: string, why: Why): Promise<void> {
     this.published.setAside++;
-    this.#report({ level: 'error', message: `an event is set aside: ${why.code}: ${why.message}` });
-    await this.#note('refused.ndjson', { code: why.code, message: why.message, event: JSON.parse(event) as unknown });
-  }
-
-  /** A full disk must not stop what is on its way: the note is then only reported. */
-  async #note(name: string, content: object): Promise<void> {
-    const line = JSON.stringify({ at: new Date(this.#world.clock.now()).toISOString(), ...content });
-    await this.#spool
-      .note(name, line)
-      .catch((error: unknown) => this.#report({ level: 'warn', message: `${name}: ${messageOf(error)}: ${line}` }));
+    return this.#receipts.refused(event, why);
   }
 }
 
 const said = ({ status, body }: HttpAnswer): string => `${status}: ${body.slice(0, 300)}`;
-
-const messageOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
-};

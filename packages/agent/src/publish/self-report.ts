@@ -22,16 +22,20 @@ export class SelfReport {
     this.#everyMs = everyMs;
   }
 
+  isDue(elapsed: number): boolean {
+    return elapsed >= this.#askAgainAt;
+  }
+
   /** Says it, if there is news and the last time is long enough ago. Does not reject. */
   async tell(signal?: AbortSignal): Promise<void> {
     const now = this.#clock.elapsed();
-    if (now < this.#askAgainAt) return;
+    if (!this.isDue(now)) return;
     this.#askAgainAt = now + this.#everyMs;
     const lost = this.#spool.lostIntervals();
     const fresh = lost.filter((interval) => !this.#told.includes(interval));
     if (fresh.length === 0 && this.#spool.depth === this.#toldDepth) return;
     const spoolDepth = this.#spool.depth;
-    const body = JSON.stringify({ spoolDepth, lost: fresh.slice(-1000).map(said) });
+    const body = JSON.stringify({ spoolDepth, lost: fresh.slice(-1000).map(lossOf) });
     try {
       const answer = await this.#network.post(this.#path, body, 'application/json', signal);
       if (answer.status >= 300) return;
@@ -43,7 +47,8 @@ export class SelfReport {
   }
 }
 
-const said = ({ from, to, records, reason }: LostInterval): object => ({
+/** As the server reads it. */
+export const lossOf = ({ from, to, records, reason }: LostInterval): object => ({
   from: new Date(from).toISOString(),
   to: new Date(Math.max(to, from + 1)).toISOString(),
   ...(records > 0 ? { records } : {}),

@@ -9,7 +9,7 @@ import { folderDisk } from '../spool/folder.ts';
 import type { SpoolSettings } from '../spool/settings.ts';
 import type { LostInterval } from '../spool/snapshot.ts';
 import { Spool } from '../spool/spool.ts';
-import { untilBeat } from './beat.ts';
+import { beatOf, untilBeat } from './beat.ts';
 import { PacedPublisher, type Published } from './publisher.ts';
 import type { PaceSettings } from './settings.ts';
 
@@ -82,7 +82,8 @@ class RunningUsage implements Usage {
   readonly #publisher: PacedPublisher;
   readonly #report: (report: Report) => void;
   readonly #end = new AbortController();
-  #loops: Promise<void>[] = [];
+  #started = false;
+  #flushTrouble = '';
   #stopping: Promise<void> | null = null;
 
   constructor(settings: UsageSettings, spool: Spool, world: { clock: Clock; random: Randomness; network: Network }) {
@@ -105,8 +106,9 @@ class RunningUsage implements Usage {
   }
 
   start(): void {
-    if (this.#loops.length > 0) return;
-    this.#loops = [this.#flushing(this.#end.signal), this.#publisher.run(this.#end.signal)];
+    if (this.#started) return;
+    this.#started = true;
+    void this.#beating(this.#end.signal);
     for (const signal of this.#settings.signals ?? []) process.once(signal, this.#onSignal);
   }
 
@@ -131,25 +133,33 @@ class RunningUsage implements Usage {
     };
   }
 
-  /** On a beat. While the disk is slow nothing piles up: one flush takes all that has come since the last. */
-  async #flushing(signal: AbortSignal): Promise<void> {
+  /**
+   * One timer for flushes and requests: a process that sleeps is woken once for both. The sleep does not listen to the
+   * signal, that costs more than the sleep: a stop does not wait for it.
+   */
+  async #beating(signal: AbortSignal): Promise<void> {
     const { flushMs } = this.spool.settings;
-    let trouble = '';
-    while (!signal.aborted) {
-      await this.#clock.sleep(untilBeat(this.#clock, flushMs), signal);
-      if (this.spool.busy) continue;
-      this.spool.flush().then(
-        () => {
-          trouble = '';
-        },
-        (error: unknown) => {
-          if (String(error) !== trouble)
-            this.#report({ level: 'error', message: `the spool cannot be written, measuring goes on: ${error}` });
-          trouble = String(error);
-        },
-      );
+    const { intervalMs } = this.#publisher;
+    const [mayFlush, maySend] = [beatOf(flushMs), beatOf(intervalMs)];
+    for (;;) {
+      await this.#clock.sleep(Math.min(untilBeat(this.#clock, flushMs), untilBeat(this.#clock, intervalMs)));
+      if (signal.aborted) return;
+      const elapsed = this.#clock.elapsed();
+      // While the disk is slow nothing piles up: one flush takes all that has come since the last.
+      if (mayFlush(elapsed) && !this.spool.busy) this.spool.flush().then(this.#flushed, this.#notFlushed);
+      if (maySend(elapsed)) this.#publisher.beat(signal);
     }
   }
+
+  readonly #flushed = (): void => {
+    this.#flushTrouble = '';
+  };
+
+  readonly #notFlushed = (error: unknown): void => {
+    if (String(error) !== this.#flushTrouble)
+      this.#report({ level: 'error', message: `the spool cannot be written, measuring goes on: ${error}` });
+    this.#flushTrouble = String(error);
+  };
 
   async #stop(graceMs: number): Promise<void> {
     for (const signal of this.#settings.signals ?? []) process.removeListener(signal, this.#onSignal);
@@ -157,7 +167,7 @@ class RunningUsage implements Usage {
     const limit = new AbortController();
     const clock = this.#clock.sleep(graceMs, limit.signal).then(() => limit.abort());
     try {
-      await Promise.all(this.#loops);
+      await this.#publisher.settle();
       await this.spool.finish().catch(this.#unwritten);
       if (!(await this.#publisher.drain(limit.signal)))
         this.#report({ level: 'info', message: `${this.spool.depth} records stay in the spool` });

@@ -59,6 +59,12 @@ export class Writer {
     }
   }
 
+  raw(bytes: Uint8Array): void {
+    this.room(bytes.length);
+    this.#buffer.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   setU32(at: number, value: number): void {
     this.#buffer.writeUInt32LE(value, at);
   }
@@ -119,6 +125,11 @@ export class Reader {
     if (this.#at + bytes > this.#bytes.length) throw new RangeError('frame ends early');
     this.#at += bytes;
     return this.#bytes.toString('utf8', this.#at - bytes, this.#at);
+  }
+
+  /** What was not read yet. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#at);
   }
 
   whole(): Whole {

@@ -2,8 +2,10 @@
  * What stands in the log: frames of [length u32][crc32 u32][payload], little endian, where the payload begins with a mark
  * and its kind, so that the next good frame can be found behind a damaged one.
  *
- *   snapshot   first of a segment: everything older segments still hold open; replaces what they said
+ *   snapshot   first of a segment: everything older segments still hold open; replaces what they said. In it may be frames
+ *              that are composed and in no segment yet: both are there or neither
  *   sums       increments of one table since the flush before, with the keys that are new
+ *   joined     a table has taken over another one
  *   portion    numbered records, ready to be sent
  *   settled    portions first .. last need not be sent any more
  *   lost       what could not be kept
@@ -12,7 +14,7 @@
 import { crc32 } from 'node:zlib';
 import type { Writer } from './bytes.ts';
 
-export const Kind = { snapshot: 1, sums: 2, portion: 3, settled: 4, lost: 5, stop: 6 } as const;
+export const Kind = { snapshot: 1, sums: 2, portion: 3, settled: 4, lost: 5, stop: 6, joined: 7 } as const;
 const MARK = 0xa7;
 const HEAD = 8;
 /** Bytes of a frame before its content: head, mark and kind. */
@@ -30,6 +32,17 @@ export function frame(writer: Writer, kind: number, fill: () => void): void {
   writer.setU32(at, writer.length - at - HEAD);
   writer.setU32(at + 4, crc32(writer.view(at + HEAD)));
 }
+
+/** A copy of whole frames with another mark in each. */
+const marked = (frames: Uint8Array, mark: number): Buffer => {
+  const copy = Buffer.from(frames);
+  for (let at = 0; at + HEAD < copy.length; at += HEAD + copy.readUInt32LE(at)) copy[at + HEAD] = mark;
+  return copy;
+};
+
+/** Frames that stand within another one. Without marks: a scan behind damage must not take them for frames of their own. */
+export const hidden = (frames: Uint8Array): Buffer => marked(frames, 0);
+export const shown = (frames: Uint8Array): Buffer => marked(frames, MARK);
 
 export interface Found {
   kind: number;

@@ -38,6 +38,8 @@ export class Journal {
   #settled: Stored[] = [];
   #unwritten: Composed | null = null;
   #cached = 0;
+  /** Bytes of the current segment's snapshot. */
+  #snapshot = 0;
 
   constructor(
     disk: SpoolDisk,
@@ -65,8 +67,18 @@ export class Journal {
     this.#settled.push(portion);
   }
 
+  /** True: nothing was measured, nothing waits to be written, and so all measured before `now` is on disk. */
+  isQuiet(now: number): boolean {
+    this.#lines.collect();
+    if (this.#unwritten !== null || this.#settled.length > 0 || this.#losses.hasUnwritten || this.#lines.hasWork)
+      return false;
+    this.coveredAt = Math.max(this.coveredAt, now);
+    return true;
+  }
+
   /** Writes what could not be written before; begins a segment where that is due. */
   async prepare(): Promise<void> {
+    this.#lines.collect();
     if (this.log.length === Number.POSITIVE_INFINITY || this.#mayRotate()) await this.begin();
     if (this.#unwritten !== null) await this.#write(this.#unwritten);
   }
@@ -83,7 +95,10 @@ export class Journal {
     await this.log.append(this.#writer.take());
   }
 
-  /** A new segment; what was composed for the old one and is not in the snapshot goes along. */
+  /**
+   * A new segment; what was composed for the old one and is not in the snapshot goes along in its frame: torn from it, it
+   * would be lost, as the sums it was made of are not in the snapshot any more.
+   */
   async begin(): Promise<void> {
     this.#lines.collect();
     const writer = new Writer(64 * 1024);
@@ -91,15 +106,15 @@ export class Journal {
     const head = {
       now: unwritten?.now ?? this.coveredAt,
       nextTable: this.#lines.sums.open.number + 1,
-      nextPortion: this.#lines.nextPortion - (unwritten?.portions.length ?? 0),
+      nextPortion: this.#lines.nextPortion,
       alive: rangesOf(this.#lines.queued),
       lost: this.#losses.known,
     };
-    writeSnapshot(writer, head, this.#lines.tables);
     const keep = unwritten?.keep ?? Buffer.alloc(0);
-    const snapshot = Buffer.concat([writer.view(), keep]);
-    await this.log.begin(snapshot);
-    if (unwritten !== null) this.#written(unwritten, snapshot.length - keep.length);
+    writeSnapshot(writer, head, this.#lines.tables, keep);
+    await this.log.begin(writer.view());
+    this.#snapshot = writer.length;
+    if (unwritten !== null) this.#written(unwritten, writer.length - keep.length);
   }
 
   /** The oldest segment goes, with the portions that still wait in it. False: there is only the current one. */
@@ -118,8 +133,14 @@ export class Journal {
   /** A snapshot is cheap when little is open: right after the last bucket went into portions. */
   #mayRotate(): boolean {
     const { segmentBytes } = this.#settings;
-    if (this.#unwritten !== null || this.log.length < segmentBytes) return false;
-    return this.log.length > 2 * segmentBytes || this.#lines.waiting === 0;
+    // What is held back for a server that is away is in every snapshot: a large one must not follow the other.
+    const grown = this.log.length - this.#snapshot;
+    if (this.#unwritten !== null) return false;
+    // Portions that wait for long must not keep the sums of many minutes beside them.
+    if (this.#lines.isJoining && grown > segmentBytes / 16 && this.log.holdsPortions !== this.#lines.due > 0)
+      return true;
+    if (grown < segmentBytes) return false;
+    return grown > 2 * segmentBytes || this.#lines.due === 0;
   }
 
   #compose(now: number): boolean {
@@ -127,6 +148,8 @@ export class Journal {
     const writer = this.#writer;
     const touched = this.#lines.tables.filter((table) => table.touched.length > 0);
     if (touched.length > 0) writeSums(writer, touched, now);
+    // Behind the sums that are joined, and like them not in a segment that begins with a snapshot.
+    this.#lines.join(writer, this.log.bytes);
     const kept = writer.length;
     const settled = this.#settled;
     this.#settled = [];
@@ -166,6 +189,7 @@ export class Journal {
   #cache(portion: Stored, keep: Buffer): void {
     if (this.#cached + portion.length > this.#settings.cacheBytes) return;
     this.#cached += portion.length;
-    portion.payload = keep.subarray(portion.offset, portion.offset + portion.length);
+    // A copy: a part of `keep` would hold on to all that was written with it.
+    portion.payload = Buffer.from(keep.subarray(portion.offset, portion.offset + portion.length));
   }
 }

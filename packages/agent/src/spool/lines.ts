@@ -7,6 +7,8 @@ import type { Sums } from '../measure/sums.ts';
 import type { Table } from '../measure/table.ts';
 import type { Writer } from './bytes.ts';
 import { FRAME_HEAD } from './frames.ts';
+import { isWhole, joinedLength, joinTables, sharesBucket } from './join.ts';
+import { Pace } from './pace.ts';
 import { choose, type Portion, type Stored, writePortion } from './portion.ts';
 import { PortionQueue } from './queue.ts';
 import type { Recovered } from './recover.ts';
@@ -19,6 +21,8 @@ interface Line {
   tables: Table[];
   /** Portions that may be sent. */
   readonly queue: PortionQueue;
+  /** Buckets are joined into such of this length, ms; 0: the server keeps up. */
+  joinMs: number;
 }
 
 /** Portions of one run whose numbers follow each other. */
@@ -35,15 +39,17 @@ export class Lines {
   readonly #settings: SpoolSettings;
   readonly #backlog: Line;
   readonly #fresh: Line;
+  readonly #pace: Pace;
   #nextPortion: number;
   #through = 0;
 
   constructor(sums: Sums, found: Recovered, life: string, settings: SpoolSettings) {
     this.sums = sums;
     this.#settings = settings;
-    this.#backlog = { run: `${life}-r`, next: 1, tables: found.tables, queue: new PortionQueue() };
-    this.#fresh = { run: life, next: 1, tables: [], queue: new PortionQueue() };
+    this.#backlog = { run: `${life}-r`, next: 1, tables: found.tables, queue: new PortionQueue(), joinMs: 0 };
+    this.#fresh = { run: life, next: 1, tables: [], queue: new PortionQueue(), joinMs: 0 };
     this.#nextPortion = found.nextPortion;
+    this.#pace = new Pace(settings, sums.settings.bucketMs);
     for (const portion of found.portions) this.#backlog.queue.push(portion);
   }
 
@@ -55,6 +61,12 @@ export class Lines {
   /** All tables with something not in portions, and the open one. */
   get tables(): Table[] {
     return [...this.#backlog.tables, ...this.#fresh.tables, this.sums.open];
+  }
+
+  /** Something is to be flushed or to be put in portions. */
+  get hasWork(): boolean {
+    const { touched, levels } = this.sums.open;
+    return touched.length + levels.length + this.#fresh.tables.length + this.#backlog.tables.length > 0;
   }
 
   /** Number of the next portion to be made. */
@@ -70,6 +82,19 @@ export class Lines {
   /** Records of buckets that are over, not yet in portions. */
   get waiting(): number {
     return waitingIn(this.#backlog) + waitingIn(this.#fresh);
+  }
+
+  /** Of them, those that are not held back to be joined with what comes. */
+  get due(): number {
+    let due = 0;
+    for (const line of [this.#backlog, this.#fresh])
+      for (const table of line.tables) if (!this.#isHeld(line, table)) due += table.waiting;
+    return due;
+  }
+
+  /** The server is away, and what is measured is joined. */
+  get isJoining(): boolean {
+    return this.#fresh.joinMs > 0;
   }
 
   get ready(): number {
@@ -112,18 +137,34 @@ export class Lines {
     return { run: this.#fresh.run, first: this.#fresh.next, portions: [], completeThrough: this.#frontier() };
   }
 
-  /** A few at each flush, so many that a bucket is done in half the time of the next one. Offsets count from `kept`. */
+  /** For a stop: all that waits becomes portions with the next flush. */
+  hurry(): void {
+    this.#pace.hurry();
+  }
+
+  /** While the server is away, buckets that are over are joined. `bytes`: of the log. */
+  join(writer: Writer, bytes: number): void {
+    const { behindMs } = this.#settings;
+    for (const line of [this.#backlog, this.#fresh]) {
+      const oldest = line.queue.first;
+      const isBehind = oldest !== undefined && this.sums.open.start - oldest.from >= behindMs;
+      line.joinMs = isBehind ? joinedLength(bytes, this.#settings) : 0;
+      if (line.joinMs > 0 && line.tables.length > 1)
+        line.tables = joinTables(writer, line.tables, line.joinMs, this.sums.settings.keysMax);
+    }
+  }
+
+  /** Some at each flush, as the pace allows. Offsets count from `kept`. */
   make(writer: Writer, kept: number): Stored[] {
-    const { portionRecords, flushMs } = this.#settings;
-    const flushes = Math.max(1, this.sums.settings.bucketMs / 2 / flushMs);
-    let quota = Math.max(portionRecords, Math.ceil(this.waiting / flushes));
+    this.#pace.turn(this.due);
     const made: Stored[] = [];
     for (const line of [this.#backlog, this.#fresh]) {
       for (const table of line === this.#fresh ? [...line.tables, this.sums.open] : line.tables) {
-        while (quota > 0 && (table.over ? table.waiting > 0 : table.levels.length > 0)) {
+        while (this.#isNext(line, table)) {
           const portion = this.#makeOne(writer, kept, line, table);
           if (portion === null) continue;
-          quota -= portion.records;
+          if (table.over) this.#pace.spend(portion.records);
+          else this.#pace.spendLevels(portion.records);
           made.push(portion);
         }
       }
@@ -132,8 +173,22 @@ export class Lines {
     return made;
   }
 
+  /** Levels go before their bucket is over; while the server is away only in whole portions. */
+  #isNext(line: Line, table: Table): boolean {
+    const { portionRecords } = this.#settings;
+    if (table.over && !this.#isHeld(line, table)) return table.waiting > 0 && this.#pace.allows(table.waiting);
+    return table.levels.length >= (line.joinMs > 0 ? portionRecords : 1) && this.#pace.allowsLevels;
+  }
+
+  /** More may be joined with it: its length is not over, and it has room. An earlier life's do not grow. */
+  #isHeld(line: Line, table: Table): boolean {
+    const { sums } = this;
+    if (line.joinMs === 0 || line !== this.#fresh || !isWhole(table) || this.#pace.hurried) return false;
+    return table.cells.length < sums.settings.keysMax && sharesBucket(table, sums.open, line.joinMs);
+  }
+
   #makeOne(writer: Writer, kept: number, line: Line, table: Table): Stored | null {
-    const taken = choose(table, this.#settings.portionRecords);
+    const taken = choose(table, this.#settings.portionRecords, table.over && !this.#isHeld(line, table));
     if (taken.records === 0) {
       table.portioned = taken.portionedTo;
       return null;

@@ -47,6 +47,11 @@ export class Log {
     return this.#file === null ? Number.POSITIVE_INFINITY : this.#length;
   }
 
+  /** Portions that are not settled are in the current segment. */
+  get holdsPortions(): boolean {
+    return (this.#segments.get(this.#current)?.alive ?? 0) > 0;
+  }
+
   /** Begins a segment with `snapshot`, durable when this resolves. Rejects: nothing has changed. */
   async begin(snapshot: Uint8Array): Promise<void> {
     const number = this.#current + 1;

@@ -51,6 +51,10 @@ export class Losses {
     this.#unwritten.push({ interval, table });
   }
 
+  get hasUnwritten(): boolean {
+    return this.#unwritten.length > 0 || this.#composed.length > 0;
+  }
+
   write(writer: Writer): void {
     for (const { interval, table } of this.#unwritten) writeLost(writer, interval, table);
     this.#composed.push(...this.#unwritten);

@@ -44,12 +44,12 @@ export interface Taken {
   records: number;
 }
 
-/** Chooses at most `max` records: levels first, then sums if the table is over. */
-export function choose(table: Table, max: number): Taken {
+/** Chooses at most `max` records: levels first, then sums, if these may be taken. */
+export function choose(table: Table, max: number, sums: boolean): Taken {
   const levels = Math.min(table.levels.length, max);
   let records = levels;
   let portionedTo = table.portioned;
-  while (table.over && records < max && portionedTo < table.cells.length) {
+  while (sums && records < max && portionedTo < table.cells.length) {
     // A key that only had levels, or nothing since a snapshot, has no sum to send.
     if ((table.cells[portionedTo++] as Cell).count > 0) records++;
   }

@@ -3,6 +3,7 @@ import type { Table } from '../measure/table.ts';
 import { type Beat, readBeat } from './beat.ts';
 import type { SpoolDisk } from './disk.ts';
 import { type Found, Kind, scan } from './frames.ts';
+import { readJoined } from './join.ts';
 import { segmentName, segmentNumber } from './log.ts';
 import { readPortionHead, type Stored } from './portion.ts';
 import { type AliveRange, type LostInterval, readLost, readSettled, readSnapshot, readTime } from './snapshot.ts';
@@ -75,8 +76,9 @@ class Replay {
   }
 
   #read(segment: number, { kind, payload, offset }: Found): void {
-    if (kind === Kind.snapshot) this.#snapshot(payload);
+    if (kind === Kind.snapshot) this.#snapshot(segment, payload, offset);
     else if (kind === Kind.sums) this.#at(readSums(payload, this.#tables));
+    else if (kind === Kind.joined) this.#join(payload);
     else if (kind === Kind.portion) this.#portion(segment, payload, offset);
     else if (kind === Kind.settled) this.#settle(readSettled(payload));
     else if (kind === Kind.stop) this.#at(readTime(payload));
@@ -95,10 +97,20 @@ class Replay {
     this.#gapFrom = -1;
   }
 
-  #snapshot(payload: Buffer): void {
+  /** Tables that go have had their numbers all the same. */
+  #countTables(): void {
+    for (const number of this.#tables.keys()) this.#nextTable = Math.max(this.#nextTable, number + 1);
+  }
+
+  #join(payload: Buffer): void {
+    this.#countTables();
+    readJoined(payload, this.#tables);
+  }
+
+  #snapshot(segment: number, payload: Buffer, offset: number): void {
     const tables = new Map<number, Table>();
     const snapshot = readSnapshot(payload, tables);
-    for (const number of this.#tables.keys()) this.#nextTable = Math.max(this.#nextTable, number + 1);
+    this.#countTables();
     this.#tables = tables;
     this.#nextTable = Math.max(this.#nextTable, snapshot.nextTable);
     this.#nextPortion = Math.max(this.#nextPortion, snapshot.nextPortion);
@@ -111,12 +123,15 @@ class Replay {
     // What was damaged before is in this snapshot; portions that were are found missing.
     this.#gapFrom = -1;
     this.#at(snapshot.now);
+    const at = offset + payload.length - snapshot.frames.length;
+    for (const found of scan(snapshot.frames).frames) this.frame(segment, { ...found, offset: at + found.offset });
   }
 
   #portion(segment: number, payload: Buffer, offset: number): void {
     const { portion, table: number, levels, portionedTo } = readPortionHead(payload);
     const table = this.#tables.get(number);
-    if (table !== undefined && portionedTo >= table.portioned) {
+    // What a snapshot was taken after is out of its tables.
+    if (table !== undefined && portion.number >= this.#nextPortion) {
       table.levels.splice(0, levels);
       table.portioned = Math.min(portionedTo, table.cells.length);
     }
@@ -130,7 +145,7 @@ class Replay {
   }
 
   result(beat: Beat): Recovered {
-    for (const number of this.#tables.keys()) this.#nextTable = Math.max(this.#nextTable, number + 1);
+    this.#countTables();
     for (const table of this.#tables.values()) table.over = true;
     return {
       tables: [...this.#tables.values()].filter((t) => t.waiting > 0).sort((a, b) => a.number - b.number),

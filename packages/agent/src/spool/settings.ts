@@ -10,6 +10,15 @@ export interface SpoolSettings {
   maxBytes: number;
   /** Records of buckets that are over which may wait in memory while the disk takes nothing. */
   memoryRecords: number;
+  /** The server counts as away when the oldest portion is about a time so long ago, ms. */
+  behindMs: number;
+  /**
+   * While it is away and the log has grown to this part of `maxBytes` (8: an eighth), buckets that are over are joined into
+   * one of the first length; into one of the second and third when it is two and four times as large. Each divides 15
+   * minutes: no window is crossed.
+   */
+  joinPart: number;
+  joinMs: readonly [number, number, number];
   /** Bytes of portions kept in memory, so that they need not be read back. */
   cacheBytes: number;
 }
@@ -20,5 +29,8 @@ export const spoolDefaults: SpoolSettings = {
   segmentBytes: 4 * 1024 * 1024,
   maxBytes: 1024 ** 3,
   memoryRecords: 500_000,
+  behindMs: 60_000,
+  joinPart: 8,
+  joinMs: [60_000, 300_000, 900_000],
   cacheBytes: 16 * 1024 * 1024,
 };

@@ -1,7 +1,10 @@
-/** The first frame of every segment: all that older segments still hold open, so that they can go. And small frames. */
+/**
+ * The first frame of every segment: all that older segments still hold open, so that they can go; and in it the frames that
+ * are composed and not durable, which a crash may not tear from it. And small frames.
+ */
 import type { Table } from '../measure/table.ts';
 import { Reader, type Writer } from './bytes.ts';
-import { frame, Kind } from './frames.ts';
+import { frame, hidden, Kind, shown } from './frames.ts';
 import type { Portion } from './portion.ts';
 import { readWholeTable, writeTable } from './sums-frame.ts';
 
@@ -28,11 +31,12 @@ export interface AliveRange {
 
 export interface Snapshot {
   now: number;
-  /** The next numbers of tables and portions. */
+  /** The next numbers of tables and portions. Portions below it are taken out of the tables. */
   nextTable: number;
   nextPortion: number;
   alive: readonly AliveRange[];
   lost: readonly LostInterval[];
+  frames: Buffer;
 }
 
 export function rangesOf(portions: Iterable<Portion>): AliveRange[] {
@@ -62,7 +66,13 @@ const lostFrom = (reader: Reader): LostInterval => {
   return { from, to, records: reader.varint(), reason: reasons[reader.byte()] ?? 'damaged' };
 };
 
-export function writeSnapshot(writer: Writer, snapshot: Snapshot, tables: readonly Table[]): void {
+/** `frames` are the last bytes of it. */
+export function writeSnapshot(
+  writer: Writer,
+  snapshot: Omit<Snapshot, 'frames'>,
+  tables: readonly Table[],
+  frames: Uint8Array,
+): void {
   frame(writer, Kind.snapshot, () => {
     writer.varint(snapshot.now);
     writer.varint(snapshot.nextTable);
@@ -75,6 +85,7 @@ export function writeSnapshot(writer: Writer, snapshot: Snapshot, tables: readon
     for (const interval of snapshot.lost) lostTo(writer, interval);
     writer.varint(tables.length);
     for (const table of tables) writeTable(writer, table);
+    writer.raw(hidden(frames));
   });
 }
 
@@ -91,7 +102,7 @@ export function readSnapshot(payload: Buffer, tables: Map<number, Table>): Snaps
   }
   for (let left = reader.varint(); left > 0; left--) lost.push(lostFrom(reader));
   for (let left = reader.varint(); left > 0; left--) readWholeTable(reader, tables);
-  return { now, nextTable, nextPortion, alive, lost };
+  return { now, nextTable, nextPortion, alive, lost, frames: shown(reader.rest()) };
 }
 
 export function writeSettled(writer: Writer, first: number, last: number): void {

@@ -26,6 +26,8 @@ export interface SpoolWorld {
 /** Size of the files for people, each with one older part. */
 const NOTES_BYTES = 16 * 1024 * 1024;
 
+const nothing = Promise.resolve();
+
 export class Spool {
   readonly settings: SpoolSettings;
   /** Why the last flush failed; null when it did not. */
@@ -118,7 +120,7 @@ export class Spool {
    * lost by that, the next flush tries again.
    */
   flush(): Promise<void> {
-    if (this.#running === null) return this.#start();
+    if (this.#running === null) return this.#isQuiet() ? nothing : this.#start();
     // The one that runs has already composed: what came since goes with the next, which all callers share.
     this.#queued ??= this.#running
       .catch(() => undefined)
@@ -164,6 +166,7 @@ export class Spool {
   /** The last bucket, also a part of one, becomes portions. For a stop: call `close` when they are sent or time is up. */
   async finish(): Promise<void> {
     this.sums.turn();
+    this.#lines.hurry();
     do await this.flush();
     while (this.#lines.waiting > 0);
   }
@@ -180,6 +183,12 @@ export class Spool {
   }
 
   // The flush
+
+  /** Asked ten times a second by a service that does nothing: then a flush would do nothing. */
+  #isQuiet(): boolean {
+    if (this.trouble !== null || this.#clock.elapsed() - this.#beatAt >= this.settings.heartbeatMs) return false;
+    return this.#journal.isQuiet(this.#clock.now());
+  }
 
   #start(): Promise<void> {
     this.#running = this.#flushOnce()

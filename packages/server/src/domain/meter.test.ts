@@ -97,6 +97,7 @@ test('the built-in meters are definitions anyone could have written', () => {
       'network.bytes.sent By',
       'network.packets.received {packet}',
       'network.packets.sent {packet}',
+      'network.encapsulation.bytes By',
     ],
   );
 });

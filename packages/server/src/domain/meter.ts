@@ -74,4 +74,9 @@ export const builtinMeters = (): Meter[] => [
   network('network.bytes.sent', 'Network bytes sent', 'By'),
   network('network.packets.received', 'Network packets received', '{packet}'),
   network('network.packets.sent', 'Network packets sent', '{packet}'),
+  {
+    ...network('network.encapsulation.bytes', 'Overhead of tunnels', 'By'),
+    groupBy: { tunnel: '$.tunnel', method: '$.method', wire: '$.wire' },
+    billable: false,
+  },
 ];

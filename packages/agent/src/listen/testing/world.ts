@@ -3,11 +3,11 @@ import type { Measure, Recorder } from '../../measure/recorder.ts';
 import type { Timers } from '../timers.ts';
 
 export class Sums implements Recorder {
-  readonly adds: { measure: Measure; quantity: number | bigint }[] = [];
+  readonly adds: { measure: Measure; quantity: number | bigint; times?: number }[] = [];
   readonly levels: { measure: Measure; level: number | bigint }[] = [];
 
-  add(measure: Measure, quantity: number | bigint): void {
-    this.adds.push({ measure, quantity });
+  add(measure: Measure, quantity: number | bigint, times?: number): void {
+    this.adds.push({ measure, quantity, ...(times !== undefined && { times }) });
   }
 
   set(measure: Measure, level: number | bigint): void {
@@ -27,7 +27,7 @@ export class Sums implements Recorder {
   }
 
   count(meter: string, subject?: string): number {
-    return this.#of(meter, subject).length;
+    return this.#of(meter, subject).reduce((sum, { times = 1 }) => sum + times, 0);
   }
 
   /** The last level, undefined when none was ever set. */

@@ -4,7 +4,7 @@ import type { Commands } from '../commands.ts';
 import type { Counted, PollPass } from '../poller.ts';
 import type { Scrape, ScrapeAnswer } from '../scrape.ts';
 
-type Answer = string | Error | (() => Promise<string>);
+type Answer = string | Error | ((line: string) => Promise<string>);
 
 export class TestHost {
   now = 1_700_000_000_000;
@@ -41,7 +41,7 @@ export class TestHost {
         .sort((a, b) => b.length - a.length)[0];
       const answer = prefix === undefined ? new Error(`no such program: ${line}`) : this.prints.get(prefix);
       if (answer instanceof Error) throw answer;
-      return typeof answer === 'function' ? answer() : (answer ?? '');
+      return typeof answer === 'function' ? answer(line) : (answer ?? '');
     },
   };
   readonly scrape: Scrape = {

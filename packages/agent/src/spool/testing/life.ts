@@ -29,9 +29,13 @@ export class Life {
   readonly disk = new MemoryDisk();
   readonly clock = new HandClock();
   readonly truth: { key: string; quantity: bigint; at: number }[] = [];
+  readonly levels: { key: string; level: bigint; at: number }[] = [];
   /** By `run-number`: what comes twice must be the same. */
   readonly server = new Map<string, Delivered>();
   spool!: Spool;
+  /** The longest time without a flush that worked, ms. */
+  longest = 0;
+  #flushedAt = START;
   lives = 0;
   readonly settings: Partial<SpoolSettings>;
   readonly sums: SumsSettings;
@@ -45,6 +49,8 @@ export class Life {
     const random: Randomness = { hex: () => `life${++this.lives}`, fraction: () => 0.5 };
     const world = { clock: this.clock, random, disk: this.disk };
     this.spool = await Spool.open(world, this.settings, this.sums);
+    this.longest = Math.max(this.longest, this.clock.at - this.#flushedAt);
+    this.#flushedAt = this.clock.at;
     return this.spool;
   }
 
@@ -54,9 +60,20 @@ export class Life {
     this.clock.at += 1;
   }
 
+  set(measure: Measure, level: number | bigint): void {
+    this.spool.sums.set(measure, level);
+    this.levels.push({ key: keyOf(measure), level: BigInt(level), at: this.clock.at });
+    this.clock.at += 1;
+  }
+
   async tick(ms: number): Promise<void> {
     this.clock.at += ms;
-    await this.spool.flush().catch(() => undefined);
+    this.longest = Math.max(this.longest, this.clock.at - this.#flushedAt);
+    const worked = await this.spool.flush().then(
+      () => true,
+      () => false,
+    );
+    if (worked) this.#flushedAt = this.clock.at;
     this.clock.at += 1;
   }
 
@@ -90,11 +107,30 @@ export class Life {
 
   totals(): Map<string, bigint> {
     const totals = new Map<string, bigint>();
-    for (const { meter, subject, value } of this.server.values()) {
+    for (const { meter, subject, value, count } of this.server.values()) {
+      if (count === 0) continue;
       const key = keyOf({ meter, subject });
       totals.set(key, (totals.get(key) ?? 0n) + value);
     }
     return totals;
+  }
+
+  /** Throws when a level came that was not set, or twice, or when the last one of a key that is not in an interval is missing. */
+  checkLevels(lost: readonly { from: number; to: number }[]): void {
+    const [came, set] = [new Set<string>(), new Set<string>()];
+    for (const { meter, subject, value, count, at } of this.server.values()) {
+      if (count > 0) continue;
+      const text = `${keyOf({ meter, subject })} ${value} ${at}`;
+      if (came.has(text)) throw new Error(`${text} came twice`);
+      came.add(text);
+    }
+    const last = new Map<string, string>();
+    for (const { key, level, at } of this.levels) {
+      set.add(`${key} ${level} ${at}`);
+      if (!lost.some(({ from, to }) => from <= at && at < to)) last.set(key, `${key} ${level} ${at}`);
+    }
+    for (const text of came) if (!set.has(text)) throw new Error(`${text} came and was never set`);
+    for (const text of last.values()) if (!came.has(text)) throw new Error(`${text} did not come`);
   }
 
   /** The truth without what lies in an interval. */

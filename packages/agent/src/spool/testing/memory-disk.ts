@@ -30,11 +30,11 @@ export class MemoryDisk implements SpoolDisk {
     return sum;
   }
 
-  /** The machine is on again. `keep`: of what was not synced, the share that survived; 1 after a kill of the process. */
-  revive(keep: (unsynced: number) => number): void {
-    for (const content of this.files.values()) {
+  /** The machine is on again. `keep`: of what was not synced in a file, how much survived; all after a kill of the process. */
+  revive(keep: (unsynced: number, name: string) => number): void {
+    for (const [name, content] of this.files) {
       const { bytes, synced } = content;
-      content.bytes = bytes.subarray(0, synced + keep(bytes.length - synced));
+      content.bytes = bytes.subarray(0, synced + keep(bytes.length - synced, name));
       content.synced = content.bytes.length;
     }
     this.dead = false;
