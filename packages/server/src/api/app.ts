@@ -5,8 +5,10 @@ import { Problem } from '../errors.ts';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { authenticate } from './auth.ts';
+import { catalogueRoutes } from './catalogue.ts';
 import type { Context } from './context.ts';
 import { correctionRoutes } from './corrections.ts';
+import { decisionRoutes } from './decisions.ts';
 import { doctorRoutes } from './doctor.ts';
 import { eventListRoutes } from './event-list.ts';
 import { ingestRoutes } from './events.ts';
@@ -16,11 +18,13 @@ import { healthRoutes, Metrics } from './health.ts';
 import { describeIngest } from './ingest-description.ts';
 import { jobRoutes } from './job.ts';
 import { keyRoutes } from './keys.ts';
+import { leaseRoutes } from './leases.ts';
 import { meterRoutes } from './meters.ts';
 import { clientErrorBody, installProblems } from './problems.ts';
 import type { App } from './provider.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { resourceRoutes } from './resources.ts';
+import { rlsJsonRoute } from './rls.ts';
 import { ProblemSchema } from './schemas.ts';
 import { sourceRoutes } from './sources.ts';
 import { usageRoutes } from './usage.ts';
@@ -120,16 +124,20 @@ export const buildApp = async (context: Context, tls: Tls | null = null): Promis
   for (const routes of [
     accountRoutes,
     auditRoutes,
+    catalogueRoutes,
     correctionRoutes,
+    decisionRoutes,
     doctorRoutes,
     eventListRoutes,
     explainRoutes,
     exportRoutes,
     jobRoutes,
     keyRoutes,
+    leaseRoutes,
     meterRoutes,
     quarantineRoutes,
     resourceRoutes,
+    rlsJsonRoute,
     sourceRoutes,
     usageRoutes,
   ])

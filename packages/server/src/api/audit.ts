@@ -29,6 +29,12 @@ const kinds = [
   'quarantine',
   'unobserved',
   'key',
+  'plan',
+  'subscription',
+  'override',
+  'limit',
+  'block',
+  'rls',
   'tick',
 ];
 

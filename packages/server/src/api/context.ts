@@ -10,6 +10,9 @@ import type { ControlStore } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { UsageStore } from '../store/usage-store.ts';
+import type { Leases } from '../throttle/leases.ts';
+import type { RateLimits } from '../throttle/rls/answer.ts';
+import type { Throttle } from '../throttle/throttle.ts';
 import type { Usage } from '../usage/index.ts';
 import { need, type Principal } from './auth.ts';
 
@@ -28,6 +31,9 @@ export interface Context {
   /** Null on a server that only reads. */
   ingest: Ingest | null;
   usage: Usage;
+  throttle: Throttle;
+  leases: Leases;
+  rateLimits: RateLimits;
   /** Records waiting with each agent, as it last said; by JSON of tenant and source. Of this process' life only. */
   spools: Map<string, number>;
   /** A new secret for a key. */

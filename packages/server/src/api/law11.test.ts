@@ -44,13 +44,38 @@ const twoTenants = async (api: TestApi) => {
       [START, 501],
     ]);
   }
+  await promise(api, 'mine');
+  await promise(api, 'zebra');
   return { mine, other };
+};
+
+/** A plan of the account's own, a subscription to it, an override, a block, and a limit of the installation for it. */
+const promise = async (api: TestApi, id: string) => {
+  const text = `plans: [{key: plan-of-${id}, limits: [{key: calls, meter: network.bytes.sent, quota: 5, per: day}]}]`;
+  await api.call(api.admin, 'POST', '/api/v1/plans/apply', { raw: { body: text, type: 'application/yaml' } });
+  const made = [
+    await api.call(api.admin, 'POST', '/api/v1/subscriptions', { body: { account: id, plan: `plan-of-${id}` } }),
+    await api.call(api.admin, 'POST', '/api/v1/overrides', { body: { account: id, key: 'calls', amount: 7 } }),
+    await api.call(api.admin, 'POST', '/api/v1/blocks', { body: { account: id, action: 'x', reason: `${id} owes` } }),
+  ];
+  for (const { status, text: told } of made) assert.equal(status, 201, told);
+  const limit = `{key: of-${id}, meter: network.bytes.sent, quota: 5, per: day, accounts: [${id}]}`;
+  const put = await api.call(api.admin, 'PUT', '/api/v1/limits', { raw: { body: limit, type: 'application/yaml' } });
+  assert.equal(put.status, 200, put.text);
 };
 
 /** Routes that read, as a tenant would call them. */
 const reading: Record<string, string> = {
   'GET /api/v1/accounts': '/api/v1/accounts',
   'GET /api/v1/accounts/{id}': '/api/v1/accounts/mine',
+  'GET /api/v1/accounts/{id}/limits': '/api/v1/accounts/mine/limits',
+  'GET /api/v1/blocks': '/api/v1/blocks',
+  'GET /api/v1/limits': '/api/v1/limits',
+  'GET /api/v1/overrides': '/api/v1/overrides',
+  'GET /api/v1/plans': '/api/v1/plans',
+  'GET /api/v1/plans/{key}': '/api/v1/plans/plan-of-mine',
+  'GET /api/v1/plans/{key}/versions': '/api/v1/plans/plan-of-mine/versions',
+  'GET /api/v1/subscriptions': '/api/v1/subscriptions',
   'GET /api/v1/doctor': '/api/v1/doctor',
   'GET /api/v1/events': '/api/v1/events?type=request',
   'GET /api/v1/explain': '/api/v1/explain?ref=event:shop-mine/event-mine',
@@ -73,6 +98,7 @@ const reading: Record<string, string> = {
 const refused: Record<string, string> = {
   'GET /api/v1/audit': '/api/v1/audit',
   'GET /api/v1/corrections/sets': '/api/v1/corrections/sets',
+  'GET /api/v1/rate-limit-domains': '/api/v1/rate-limit-domains',
   'GET /api/v1/job/runs': '/api/v1/job/runs',
   'GET /api/v1/job/runs/{id}': '/api/v1/job/runs/1',
   'GET /api/v1/job/rerun': '/api/v1/job/rerun',
@@ -106,6 +132,11 @@ test('law 11: no answer to a tenant holds a name of another, every administrator
     reading['GET /api/v1/usage'],
     reading['GET /api/v1/events'],
     reading['GET /api/v1/resources'],
+    reading['GET /api/v1/blocks'],
+    reading['GET /api/v1/limits'],
+    reading['GET /api/v1/overrides'],
+    reading['GET /api/v1/plans'],
+    reading['GET /api/v1/subscriptions'],
   ] as string[])
     assert.match((await api.call(api.admin, 'GET', url)).text, /zebra/, `${url} shows all to the installation`);
 });
@@ -158,6 +189,23 @@ test('law 11: what a tenant names but does not own does not exist for it', async
   await gone('POST', '/api/v1/keys', { scopes: ['read'], account: 'zebra' });
   await gone('POST', `/api/v1/quarantine/${theirItem.id}/release`, {});
   await gone('POST', '/api/v1/job/run');
+  await gone('GET', '/api/v1/plans/plan-of-zebra');
+  await gone('GET', '/api/v1/plans/plan-of-zebra/versions');
+  await gone('GET', '/api/v1/accounts/zebra/limits');
+  await gone('GET', '/api/v1/subscriptions?account=zebra');
+  await gone('GET', '/api/v1/overrides?account=zebra');
+  await gone('GET', '/api/v1/blocks?account=zebra');
+  await gone('POST', '/api/v1/plans/apply', { plans: [{ key: 'x' }] });
+  await gone('POST', '/api/v1/subscriptions', { account: 'mine', plan: 'plan-of-mine' });
+  await gone('DELETE', '/api/v1/subscriptions/mine');
+  await gone('POST', '/api/v1/overrides', { account: 'mine', key: 'calls', amount: 'unlimited' });
+  await gone('POST', '/api/v1/blocks', { account: 'zebra', action: '*', reason: 'x' });
+  await gone('DELETE', '/api/v1/blocks/mine/x');
+  await gone('PUT', '/api/v1/limits', { key: 'x', meter: 'requests', rate: '1 per second' });
+  await gone('DELETE', '/api/v1/limits/of-mine');
+  await gone('POST', '/api/v1/decisions', { account: 'zebra' });
+  await gone('POST', '/api/v1/decisions', { decisions: [{ account: 'mine' }, { account: 'zebra' }] });
+  await gone('DELETE', '/api/v1/rate-limit-domains/x');
   await gone('POST', '/api/v1/meters', { key: 'x', eventType: 'y', aggregation: 'count' });
   const filtered = await api.call(mine, 'GET', `/api/v1/usage?${span}&account=zebra&resource=nic-zebra`);
   assert.deepEqual(filtered.body.items, []);

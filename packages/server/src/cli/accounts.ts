@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { type Io, json } from './io.ts';
+import { subscriptionCommands } from './subscriptions.ts';
 import { table } from './table.ts';
 
 interface Change {
@@ -54,4 +55,5 @@ export const accountsCommand = (program: Command, io: Io): void => {
       if (io.flags.json) return json(io, account);
       io.out(`Changed account ${account.id}.\n`);
     });
+  subscriptionCommands(accounts, io);
 };

@@ -2,53 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { MINUTE, openApi, START, type TestApi } from '../api/testing/api.ts';
-import { Exit, type Io } from './io.ts';
-import { runProgram } from './program.ts';
+import { test } from 'node:test';
+import { MINUTE, START } from '../api/testing/api.ts';
+import { Exit } from './io.ts';
 import { withProgress } from './progress.ts';
 import { grouped, near } from './quantity.ts';
 import { plain, table } from './table.ts';
-
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-}
-
-const terminal = (stdin = ''): Io & { written: { out: string; err: string } } => {
-  const written = { out: '', err: '' };
-  return {
-    written,
-    out: (text) => {
-      written.out += text;
-    },
-    err: (text) => {
-      written.err += text;
-    },
-    interactive: false,
-    stdin: async function* () {
-      yield stdin;
-    },
-    now: () => 0,
-    sleep: () => new Promise((resolve) => setTimeout(resolve, 1)),
-    flags: {},
-  };
-};
-
-const run = async (args: readonly string[], stdin = ''): Promise<Ran> => {
-  const io = terminal(stdin);
-  const code = await runProgram(args, io, '9.9.9');
-  return { code, ...io.written };
-};
-
-/** A server over the model stores, and a command line that speaks to it. */
-const openCli = async (t: TestContext) => {
-  const api: TestApi = await openApi(t);
-  const url = await api.app.listen({ host: '127.0.0.1', port: 0 });
-  const tollgate = (line: string[], stdin = '') => run([...line, '--url', url, '--key', api.admin], stdin);
-  return { api, url, tollgate };
-};
+import { openCli, run, terminal } from './testing/terminal.ts';
 
 test('usage is a table for people and rows for programs', async (t) => {
   const { api, tollgate } = await openCli(t);

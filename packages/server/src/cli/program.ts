@@ -12,7 +12,9 @@ import { fileCommands } from './files.ts';
 import { CliError, Exit, type ExitCode, type Io } from './io.ts';
 import { jobCommand } from './job.ts';
 import { keysCommand } from './keys.ts';
+import { limitsCommand } from './limits.ts';
 import { metersCommand } from './meters.ts';
+import { plansCommand } from './plans.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { resourcesCommand } from './resources.ts';
 import { common, optionOf, serveCommand } from './serve.ts';
@@ -76,6 +78,8 @@ export const buildProgram = (io: Io, version: string, end: (code: number) => voi
   usageCommand(program, io);
   accountsCommand(program, io);
   metersCommand(program, io);
+  plansCommand(program, io);
+  limitsCommand(program, io);
   sourcesCommand(program, io);
   resourcesCommand(program, io);
   keysCommand(program, io);

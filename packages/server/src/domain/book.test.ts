@@ -111,6 +111,16 @@ test('a resource without an owner is its tenant’s, or nobody’s', () => {
   assert.equal(b.ownerAt('', 'nic', 10), null);
 });
 
+test('what the installation brings under the name of an account is the account’s, unless somebody says otherwise', () => {
+  const b = book(account('ada'), ['bob', owner('x', null, 0)], owner('ada', 'bob', 10), owner('ada', null, 20));
+  const at = (t: number) => b.ownerAt('', 'ada', t);
+  assert.deepEqual([at(9), at(10), at(20)], ['ada', 'bob', null]);
+  assert.equal(b.ownerAt('bob', 'ada', 9), 'bob');
+  assert.equal(b.ownerAt('', 'nobody', 9), null);
+  assert.deepEqual(b.resourcesOf('ada', 0, 9), [{ tenant: '', resource: 'ada' }]);
+  assert.deepEqual(b.resourcesOf('ada', 10, 30), []);
+});
+
 test('telling the same owner again is no change', () => {
   const b = book(owner('nic', 'ada', 0), owner('nic', 'ada', 10), owner('nic', 'bob', 20));
   assert.deepEqual(b.ownerChanges('', 'nic', 0, 30), [20]);
@@ -140,10 +150,12 @@ test('the resources of an account are those it or one below it owned at any time
       .resourcesOf(id, from, to, subtree)
       .map((r) => `${r.tenant}/${r.resource}`)
       .sort();
-  assert.deepEqual(of('top', 0, 30), ['/bought', '/sold', 'low/given', 'low/plain']);
-  assert.deepEqual(of('top', 10, 20), ['low/given', 'low/plain']);
-  assert.deepEqual(of('top', 15, 20), ['low/plain']);
-  assert.deepEqual(of('top', 0, 30, false), ['/bought']);
+  // What comes under the name of an account is the account's too.
+  const named = ['/low', '/top'];
+  assert.deepEqual(of('top', 0, 30), ['/bought', '/low', '/sold', '/top', 'low/given', 'low/plain']);
+  assert.deepEqual(of('top', 10, 20), [...named, 'low/given', 'low/plain']);
+  assert.deepEqual(of('top', 15, 20), [...named, 'low/plain']);
+  assert.deepEqual(of('top', 0, 30, false), ['/bought', '/top']);
   assert.deepEqual(of('else', 0, 10), ['/other']);
 });
 

@@ -8,6 +8,7 @@ import type { AccountFact, ControlFact, KeyFact, ResourceFact, SetFact, SourceFa
 import { Decided } from './decided.ts';
 import type { Decisions } from './delta.ts';
 import type { Receipt } from './fact.ts';
+import { Catalogue } from './limit/catalogue.ts';
 import { builtinMeters, type Meter } from './meter.ts';
 import { type Ownership, Ownerships, place, type ResourceRef } from './ownership.ts';
 import type { Series } from './series.ts';
@@ -29,6 +30,8 @@ export class Book {
   lastTick: Instant = 0;
   /** Facts that could not be applied, with the error code that says why. */
   readonly refused: { receipt: Receipt; code: string }[] = [];
+  /** Plans, subscriptions, limits: who may use how much. */
+  readonly catalogue = new Catalogue();
   private readonly tree = new AccountTree();
   private readonly resources = new Map<string, ResourceFact & { tenant: string }>();
   private readonly owners = new Ownerships();
@@ -55,6 +58,8 @@ export class Book {
     switch (body.kind) {
       case 'account':
         if (!this.tree.put(body)) this.refused.push({ receipt, code: 'account.cycle' });
+        this.owners.knowAccount(body.id);
+        this.catalogue.touch(receipt);
         break;
       case 'resource':
         this.resources.set(place(tenant, body.id), { ...body, tenant });
@@ -92,6 +97,8 @@ export class Book {
       case 'key':
         this.addKey(body);
         break;
+      default:
+        this.catalogue.put(body, receipt);
     }
   }
 

@@ -20,7 +20,7 @@ const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
 /** A date of the Gregorian calendar, month 1..12. */
-interface LocalDate {
+export interface LocalDate {
   readonly year: number;
   readonly month: number;
   readonly day: number;
@@ -123,6 +123,13 @@ function dayStart(zone: Zone, day: number): Instant {
   while (stretch.to + stretch.offset <= midnight) stretch = zone.stretchAt(stretch.to);
   return Math.max(stretch.from, midnight - stretch.offset);
 }
+
+/** First instant of a date that the calendar has; of one that the zone skips, where the next begins. Throws CalendarError. */
+export const startOfDate = (zone: string, date: LocalDate): Instant => dayStart(loadZone(zone), dayNumber(date));
+
+/** The date that the local clock shows. Throws CalendarError. */
+export const dateAt = (zone: string, t: Instant): LocalDate =>
+  dateOf(Math.floor((t + loadZone(zone).offsetAt(t)) / DAY));
 
 function clockEdges(zone: Zone, size: number, from: Instant, to: Instant): Instant[] {
   let stretch = zone.stretchAt(from);

@@ -4,6 +4,7 @@
  * fold of all of them with receipt <= S (see book.ts). The table of them is therefore also the audit log.
  */
 import type { Receipt } from './fact.ts';
+import type { CatalogueFact } from './limit/catalogue-fact.ts';
 import type { Meter } from './meter.ts';
 import type { TrafficType } from './series.ts';
 import type { Instant } from './window.ts';
@@ -136,7 +137,8 @@ export type ControlBody =
   | QuarantineFact
   | UnobservedFact
   | TickFact
-  | KeyFact;
+  | KeyFact
+  | CatalogueFact;
 
 export interface ControlFact {
   receipt: Receipt;

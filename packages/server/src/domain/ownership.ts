@@ -29,6 +29,7 @@ const NONE: readonly OwnerFact[] = [];
 
 export class Ownerships {
   private readonly places = new Map<string, Owned>();
+  private readonly accounts = new Set<string>();
   /** What an account may have owned at some time: to be looked at, not the answer. */
   private readonly byAccount = new Map<string, Set<Owned>>();
 
@@ -47,6 +48,12 @@ export class Ownerships {
     if (fact.account !== null) this.index(fact.account, owned);
   }
 
+  /** What the installation's keys bring under the account's own name is the account's, unless somebody says otherwise. */
+  knowAccount(id: string): void {
+    this.accounts.add(id);
+    this.index(id, this.ownedOf('', id));
+  }
+
   /** Null: nobody's. What comes by a tenant's key is the tenant's by default. */
   ownerAt(tenant: string, resource: string, t: Instant): string | null {
     const owners = this.places.get(place(tenant, resource))?.owners ?? NONE;
@@ -54,7 +61,8 @@ export class Ownerships {
       const owner = owners[i];
       if (owner !== undefined && owner.from <= t) return owner.account;
     }
-    return tenant === '' ? null : tenant;
+    if (tenant !== '') return tenant;
+    return this.accounts.has(resource) ? resource : null;
   }
 
   /** Who owned it over [from, to), in order, without holes; neighbours differ. Empty when from >= to. */

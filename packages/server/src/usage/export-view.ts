@@ -95,6 +95,9 @@ export class ExportView {
       case 'set':
       case 'key':
         return null;
+      // Usage is computed without them, and a plan may name what others were promised.
+      default:
+        return null;
     }
   }
 

@@ -8,12 +8,14 @@ import { type Config, loadConfig } from '../../config.ts';
 import { declareResources } from '../../declare-resources.ts';
 import type { ControlBody, Scope } from '../../domain/control-fact.ts';
 import type { Clock } from '../../domain/environment.ts';
+import { watching } from '../../domain/limit/watched.ts';
 import { Ingest } from '../../ingest/index.ts';
 import { ControlLog } from '../../store/control-log.ts';
 import { openControlModel } from '../../store/model/control-model.ts';
 import { UsageModel } from '../../store/model/usage-model.ts';
 import { Receipts } from '../../store/receipts.ts';
 import { SeriesRegistry } from '../../store/series-registry.ts';
+import { ThrottleService } from '../../throttle/service.ts';
 import { Usage } from '../../usage/index.ts';
 import { buildApp } from '../app.ts';
 import { newSecret } from '../auth.ts';
@@ -101,6 +103,7 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
           maxIds: 100_000,
         },
         background: 'in-place',
+        watched: watching(() => log.book),
         declareResources: (tenant, from, hints) => declareResources(log, tenant, from, hints),
       });
   const usage = new Usage({
@@ -115,6 +118,17 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     publish: null,
     report: () => undefined,
   });
+  const throttling = new ThrottleService({
+    book: () => log.book,
+    control,
+    usage,
+    registry,
+    receipts,
+    clock,
+    report: () => undefined,
+    legacyHeaders: false,
+  });
+  if (ingest !== null) ingest.onCommitted(throttling.committed);
   return {
     config,
     version: '0',
@@ -127,6 +141,9 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     receipts,
     ingest,
     usage,
+    throttle: throttling.throttle,
+    leases: throttling.leases,
+    rateLimits: throttling.rateLimits,
     newSecret,
     spools: new Map(),
     phase: () => 'ready',

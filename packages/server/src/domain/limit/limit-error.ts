@@ -1,0 +1,16 @@
+/** What is wrong with a limit, a cost or a hold. A RangeError, because all of them are values out of bounds. */
+
+/**
+ * `rule`: a limit that cannot be counted exactly. `cost`: not a whole number of units from 0 to 2^53 - 1.
+ * `holds`: too many open reservations.
+ */
+export type LimitCode = 'limit.rule' | 'limit.cost' | 'limit.holds';
+
+export class LimitError extends RangeError {
+  readonly code: LimitCode;
+  constructor(code: LimitCode, message: string) {
+    super(message);
+    this.name = 'LimitError';
+    this.code = code;
+  }
+}
