@@ -22,6 +22,7 @@ export const areas: readonly Area[] = [
   { name: 'usage', prefix: 'packages/server/src/usage/', short: 60, long: 1000 },
   { name: 'api', prefix: 'packages/server/src/api/', short: 40, long: 120 },
   { name: 'cli', prefix: 'packages/server/src/cli/', short: 20, long: 90 },
+  { name: 'throttle', prefix: 'packages/server/src/throttle/', short: 60, long: 240 },
   { name: 'server', prefix: 'packages/server/src/', short: 20, long: 90 },
   { name: 'harness', prefix: 'test/harness/', short: 10, long: 30 },
   { name: 'house', prefix: 'test/house', short: 10, long: 30 },

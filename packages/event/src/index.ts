@@ -6,6 +6,7 @@ export {
   type OutcomeKind,
   outcomeCodes,
 } from './outcome.ts';
+export { type HeaderSettings, type PolicyState, rateLimitHeaders } from './rate-limit-headers.ts';
 export {
   batchHeaders,
   type EndRow,

@@ -75,12 +75,13 @@ test('the data directory follows the user', () => {
 
 test('an address that others can reach asks for TLS or an explicit word', () => {
   const check = (more: Partial<Parameters<typeof checkListen>[0]>) =>
-    checkListen({ httpHost: '127.0.0.1', insecure: false, tlsCert: '', tlsKey: '', ...more });
+    checkListen({ httpHost: '127.0.0.1', rlsHost: '127.0.0.1', insecure: false, tlsCert: '', tlsKey: '', ...more });
   check({});
   check({ httpHost: '::1' });
   check({ httpHost: '0.0.0.0', insecure: true });
   check({ httpHost: '10.0.0.1', tlsCert: 'c', tlsKey: 'k' });
   assert.throws(() => check({ httpHost: '0.0.0.0' }), /TOLLGATE_HTTP_HOST: 0.0.0.0 can be reached from outside/);
+  assert.throws(() => check({ rlsHost: '0.0.0.0' }), /TOLLGATE_RLS_HOST: 0.0.0.0 can be reached from outside/);
   assert.throws(() => check({ tlsCert: 'c' }), /go together/);
   assert.ok(!isLoopback('127.0.0.1.example.org'));
 });

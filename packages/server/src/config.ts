@@ -57,9 +57,7 @@ export const settings = {
     65_535,
     'Port of the API, /metrics and health; 0 takes a free one',
   ),
-  tlsCert: text('--tls-cert', 'TOLLGATE_TLS_CERT', '', 'Certificate chain (PEM)'),
-  tlsKey: text('--tls-key', 'TOLLGATE_TLS_KEY', '', 'Private key of the certificate (PEM)'),
-  insecure: flip('--insecure', 'TOLLGATE_INSECURE', false, 'Allow plain HTTP on an address that is not loopback'),
+  throttle: flip('--throttle', 'TOLLGATE_THROTTLE', true, 'Decide on limits and answer Envoy'),
   rlsPort: whole(
     '--rls-port',
     'TOLLGATE_RLS_PORT',
@@ -67,8 +65,23 @@ export const settings = {
     8081,
     0,
     65_535,
-    'Port of the rate limit service (reserved, nothing listens yet)',
+    "Port of Envoy's Rate Limit Service (gRPC, without TLS or keys), on loopback; 0 takes a free one",
   ),
+  rlsHost: text(
+    '--rls-host',
+    'TOLLGATE_RLS_HOST',
+    '127.0.0.1',
+    "Address of Envoy's Rate Limit Service; one that is not loopback needs --insecure",
+  ),
+  legacyHeaders: flip(
+    '--legacy-rate-limit-headers',
+    'TOLLGATE_LEGACY_RATE_LIMIT_HEADERS',
+    false,
+    'Also tell proxies X-RateLimit-Limit, -Remaining and -Reset',
+  ),
+  tlsCert: text('--tls-cert', 'TOLLGATE_TLS_CERT', '', 'Certificate chain (PEM)'),
+  tlsKey: text('--tls-key', 'TOLLGATE_TLS_KEY', '', 'Private key of the certificate (PEM)'),
+  insecure: flip('--insecure', 'TOLLGATE_INSECURE', false, 'Allow plain HTTP on an address that is not loopback'),
   url: text(
     '--url',
     'TOLLGATE_URL',
@@ -374,9 +387,14 @@ export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 
 /** Rules over several settings, checked by `serve` (the command line works with half of them). */
-export const checkListen = (c: Pick<Config, 'httpHost' | 'insecure' | 'tlsCert' | 'tlsKey'>): void => {
+export const checkListen = (c: Pick<Config, 'httpHost' | 'rlsHost' | 'insecure' | 'tlsCert' | 'tlsKey'>): void => {
   if ((c.tlsCert === '') !== (c.tlsKey === ''))
     throw new ConfigError([`${settings.tlsCert.flag} and ${settings.tlsKey.flag} go together`]);
+  if (!isLoopback(c.rlsHost) && !c.insecure)
+    throw new ConfigError([
+      `${settings.rlsHost.env}: ${c.rlsHost} can be reached from outside, and Envoy's protocol has neither TLS nor keys here. ` +
+        `Give ${settings.insecure.flag} if the network in front of it is yours alone`,
+    ]);
   if (!isLoopback(c.httpHost) && !c.tlsCert && !c.insecure)
     throw new ConfigError([
       `${settings.httpHost.env}: ${c.httpHost} can be reached from outside and keys would travel in the clear. ` +

@@ -11,6 +11,7 @@ import type { Context, Phase } from './api/context.ts';
 import type { App } from './api/provider.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
 import { declareResources } from './declare-resources.ts';
+import { watching } from './domain/limit/watched.ts';
 import { adoptInterfaces, type Credentials, keptCredentials, prepareInstallation } from './first-start.ts';
 import { Ingest } from './ingest/index.ts';
 import { openChdb } from './store/chdb/usage-chdb.ts';
@@ -24,6 +25,8 @@ import { SeriesRegistry } from './store/series-registry.ts';
 import type { UsageStore } from './store/usage-store.ts';
 import { systemClock as clock, systemRandomness as random } from './system.ts';
 import { startedText } from './terminal.ts';
+import { openRls } from './throttle/rls/service.ts';
+import { ThrottleService } from './throttle/service.ts';
 import { Usage } from './usage/index.ts';
 import { version } from './version.ts';
 
@@ -98,6 +101,7 @@ interface Parts {
   registry: SeriesRegistry;
   ingest: Ingest | null;
   usage: Usage;
+  throttling: ThrottleService;
   credentials: Credentials;
 }
 
@@ -135,7 +139,21 @@ const openParts = async (
     publish: config.readOnly ? null : { dir: layout.published, disk },
     report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
   });
-  return { control, store, log, receipts, registry, ingest, usage, credentials };
+  const throttling = new ThrottleService({
+    book: () => log.book,
+    control,
+    usage,
+    registry,
+    receipts,
+    clock,
+    report: (event, detail) => logger.warn({ part: 'throttle', ...detail }, event),
+    legacyHeaders: config.legacyHeaders,
+  });
+  if (ingest !== null && config.throttle) {
+    closers.add('throttle', () => throttling.close());
+    throttling.start(ingest);
+  }
+  return { control, store, log, receipts, registry, ingest, usage, throttling, credentials };
 };
 
 const openIngest = async (
@@ -162,6 +180,7 @@ const openIngest = async (
       windowMs: config.identityDays * 86_400_000,
       maxIds: Math.floor((config.identityMemoryMb * 1_000_000) / IDENTITY_BYTES),
     },
+    watched: config.throttle ? watching(() => log.book) : () => new Set(),
     declareResources: (tenant, from, hints) => declareResources(log, tenant, from, hints),
   });
 
@@ -182,6 +201,19 @@ const listen = async (config: Config, context: Context, closers: Closers): Promi
   // A wildcard is no address to call: the local command line goes through loopback.
   const callable = host === '0.0.0.0' ? '127.0.0.1' : host === '[::]' ? '[::1]' : host;
   return { url: `${tls === null ? 'http' : 'https'}://${callable}:${port}`, app };
+};
+
+/** Where Envoy is answered: `host:port`. */
+const listenRls = async (config: Config, { rateLimits, phase, logger }: Context, closers: Closers): Promise<string> => {
+  const server = await openRls({
+    host: config.rlsHost,
+    port: config.rlsPort,
+    answer: (request) => rateLimits.answer(request),
+    isServing: () => phase() === 'ready',
+    log: logger,
+  });
+  closers.add('rate limit service', () => server.close());
+  return `${config.rlsHost.includes(':') ? `[${config.rlsHost}]` : config.rlsHost}:${server.port}`;
 };
 
 /** Answers and the job's run may take this long to end; then their statements and connections are cut. */
@@ -308,6 +340,9 @@ export const serve = async (config: Config): Promise<number> => {
       version,
       clock,
       logger,
+      throttle: parts.throttling.throttle,
+      leases: parts.throttling.leases,
+      rateLimits: parts.throttling.rateLimits,
       spools: new Map(),
       newSecret,
       phase: () => phase,
@@ -318,6 +353,7 @@ export const serve = async (config: Config): Promise<number> => {
       parts.usage.job.start();
     }
     const { url, app } = await listen(config, context, closers);
+    const rls = config.throttle && !config.readOnly ? await listenRls(config, context, closers) : null;
     phase = 'ready';
     const serverFile = join(config.dataDir, 'server.json');
     writeDurably(serverFile, `${JSON.stringify({ url, pid: process.pid, version, startedAt: clock.now() })}\n`, 0o600);
@@ -338,6 +374,7 @@ export const serve = async (config: Config): Promise<number> => {
       startedText({
         version,
         url,
+        rls,
         config,
         logFile: opened.file,
         newKey: credentials.adminIsNew || credentials.admin === '' ? credentials.admin : null,

@@ -4,6 +4,8 @@ import type { Config } from './config.ts';
 export interface Started {
   version: string;
   url: string;
+  /** Where Envoy is answered; null: nowhere. */
+  rls: string | null;
   config: Config;
   logFile: string;
   /** The new administrator key; null when it was shown at an earlier start, '' when there is none to show. */
@@ -24,6 +26,7 @@ export const startedText = (s: Started): string => {
   return [
     `\nTollgate ${s.version} runs, ready after ${(s.tookMs / 1000).toFixed(1)} s.\n\n`,
     line('API', `${s.url}  (description: ${s.url}/openapi.json)`),
+    ...(s.rls === null ? [] : [line('limits', `Envoy's Rate Limit Service (gRPC) on ${s.rls}`)]),
     line('data', `${s.config.dataDir}  (${s.controlStore}, ${s.usageStore})`),
     line('log', s.logFile),
     s.interfaces > 0

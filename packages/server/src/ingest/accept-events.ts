@@ -21,7 +21,7 @@ import { type IdentityIndex, Known } from './identity/identity-index.ts';
 import { Verdict } from './identity/segment.ts';
 import type { SegmentAnswers } from './identity/segment-lookup.ts';
 import type { Mark, Marks } from './marks.ts';
-import { type BookView, type EventReading, INSTANT_END, instantOf, Metering } from './metering.ts';
+import { type BookView, type EventReading, type FoundWorth, INSTANT_END, instantOf, Metering } from './metering.ts';
 import { Tally } from './outcome.ts';
 import { sameContent } from './same-content.ts';
 import type { SeriesDesk, Wanted } from './series-desk.ts';
@@ -46,6 +46,8 @@ export interface Intake {
   stamper: Stamper;
   desk: SeriesDesk;
   marks: Marks;
+  /** See IngestDeps. */
+  watched: () => ReadonlySet<string>;
 }
 
 export interface AcceptContext {
@@ -100,6 +102,7 @@ class EventRequest {
   private readonly size: number;
   private readonly now: Instant;
   private readings: EventReading[] = [];
+  private readonly worths: FoundWorth[] = [];
   private series: readonly Series[] = [];
   /** Positions whose id is known with another content hash: looked into when everything they may repeat is on disk. */
   private readonly suspects: number[] = [];
@@ -149,7 +152,7 @@ class EventRequest {
 
   private check(): void {
     const { cols, metering, in: intake } = this;
-    metering.follow(intake.book());
+    metering.follow(intake.book(), intake.watched);
     const granted = new Grants((source) => this.ctx.mayspeak(source));
     const oldest = cols.set === '' ? intake.index.oldest(this.now) : 0;
     const latest = Math.min(this.now + intake.limits.futureMs, INSTANT_END - 1);
@@ -157,7 +160,7 @@ class EventRequest {
       if (cols.take[p] === 0) continue;
       this.checkTime(p, oldest, latest);
       if (!granted.has(cols, p)) cols.reject(p, 'source.forbidden', 'source');
-      if (cols.take[p] === 1) metering.check(cols, p, this.readings);
+      if (cols.take[p] === 1) metering.check(cols, p, this.readings, this.worths);
     }
   }
 
@@ -187,6 +190,18 @@ class EventRequest {
     this.claim(group, answers);
     writeColumns(group.writer, this.cols);
     this.writeReadings(group, 0);
+    this.tellWorths(group);
+  }
+
+  /** Of the events that were written, and before the columns are lent to the next request. */
+  private tellWorths(group: Group): void {
+    const { cols, worths } = this;
+    for (const { position: p, meter, dimensions, value } of worths) {
+      if (cols.take[p] === 0) continue;
+      const subject = cols.text(p, Range.subject);
+      const receipt = cols.firstReceipt + p;
+      group.worths.push({ meter, tenant: cols.tenant, subject, dimensions, t: cols.t[p] as number, receipt, value });
+    }
   }
 
   private claim(group: Group, { verdicts }: SegmentAnswers): void {
@@ -220,6 +235,7 @@ class EventRequest {
       const { position, value, epoch, start, inexact } = reading;
       const own = series[i];
       if (cols.take[position] === 0 || own === undefined) return;
+      const previous = this.in.stamper.lastOf(own.id);
       const stored = this.in.stamper.stamp(
         {
           series: own,
@@ -238,7 +254,7 @@ class EventRequest {
         group,
       );
       group.writer.reading(stored);
-      group.readings.push(stored);
+      group.readings.push({ reading: stored, previous });
     });
   }
 
@@ -322,6 +338,7 @@ class EventRequest {
       cols.firstReceipt = first - p;
       writeColumns(into.writer, cols);
       this.writeReadings(into, 0);
+      this.tellWorths(into);
     });
     await group.settled;
   }
@@ -348,6 +365,7 @@ class EventRequest {
       this.dropRepeated(mark, sequence);
       writeColumns(into.writer, cols);
       this.writeReadings(into, sentAt);
+      this.tellWorths(into);
       into.writer.declaration({
         tenant: cols.tenant,
         source,

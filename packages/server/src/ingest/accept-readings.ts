@@ -149,6 +149,7 @@ class ReadingsRequest {
 
   private write(row: Row, series: Series, group: Group, firstReceipt: number): void {
     const { batch } = this;
+    const previous = this.in.stamper.lastOf(series.id);
     const stored = this.in.stamper.stamp(
       {
         series,
@@ -173,7 +174,7 @@ class ReadingsRequest {
       return;
     }
     group.writer.reading(stored);
-    group.readings.push(stored);
+    group.readings.push({ reading: stored, previous });
   }
 
   /** What the source vouches for, by our clock: corrected like its readings, and never about the future. */

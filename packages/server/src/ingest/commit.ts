@@ -6,8 +6,9 @@
  * again; the store is then asked which events are there after all, and only when it has answered are the group's receipt
  * numbers settled and new requests taken. So a repetition is accepted, or recognised, and never counted twice.
  */
+import type { CommitListener, CommittedReading, EventWorth } from '../domain/committed.ts';
 import type { Clock } from '../domain/environment.ts';
-import type { Receipt, SeriesReading } from '../domain/fact.ts';
+import type { Receipt } from '../domain/fact.ts';
 import type { LastReading } from '../domain/stamp.ts';
 import { Problem } from '../errors.ts';
 import type { Receipts, Taken } from '../store/receipts.ts';
@@ -25,16 +26,6 @@ export interface CommitLimits {
   groupEvents: number;
 }
 
-/** What a committed group tells those who follow along (throttling folds readings in memory). */
-export interface CommittedBatch {
-  /** Highest receipt of the group: where to go on from after a restart. */
-  position: Receipt;
-  first: Receipt;
-  events: number;
-  readings: readonly SeriesReading[];
-}
-export type CommitListener = (batch: CommittedBatch) => void;
-
 export class Group {
   readonly number: number;
   readonly writer: FactWriter;
@@ -45,7 +36,8 @@ export class Group {
   readonly sequences: { mark: Mark; first: number; last: number }[] = [];
   /** Last readings as they were before the group, by series. */
   readonly before = new Map<number, LastReading | undefined>();
-  readonly readings: SeriesReading[] = [];
+  readonly readings: CommittedReading[] = [];
+  readonly worths: EventWorth[] = [];
   readonly settled: Promise<void>;
   resolve: () => void = () => {};
   reject: (problem: Problem) => void = () => {};
@@ -245,10 +237,10 @@ export class Committer {
 
   private tell(group: Group): void {
     if (group.last === 0) return;
-    const { last: position, first, events, readings } = group;
+    const { last: position, first, events, readings, worths } = group;
     for (const listener of this.listeners) {
       try {
-        listener({ position, first, events, readings });
+        listener({ position, first, events, readings, worths });
       } catch (error) {
         this.parts.log.error({ error: String(error) }, 'a listener to committed facts failed');
       }

@@ -3,6 +3,7 @@
  * when the request fails as a whole: then nothing of it was acknowledged, and it can be sent again unchanged.
  */
 import { type BatchOutcome, limits as protocol, type ResourceHint } from '@tollgate/event';
+import type { CommitListener } from '../domain/committed.ts';
 import type { Clock } from '../domain/environment.ts';
 import { SKEW_LIMIT_MS } from '../domain/stamp.ts';
 import { Problem } from '../errors.ts';
@@ -14,7 +15,7 @@ import type { UsageStore } from '../store/usage-store.ts';
 import { type AcceptContext, EventIntake } from './accept-events.ts';
 import { acceptReadings, type ReadingsContext, type ReadingsIntake } from './accept-readings.ts';
 import type { Mode } from './cloudevents.ts';
-import { type CommitListener, Committer, unavailable } from './commit.ts';
+import { Committer, unavailable } from './commit.ts';
 import { IdentityIndex, type IdentityWindow, identityDefaults, type Log } from './identity/identity-index.ts';
 import { Marks } from './marks.ts';
 import type { BookView } from './metering.ts';
@@ -72,6 +73,8 @@ export interface IngestDeps {
   limits?: Partial<IngestLimits>;
   /** Told what batches say of resources, known or not: the place to record what is new of it. */
   declareResources?: (tenant: string, source: string, hints: readonly ResourceHint[]) => Promise<void>;
+  /** Meters of which committed groups tell what their events are worth; asked again when the book has moved. */
+  watched?: () => ReadonlySet<string>;
   /** Where tables are written out and merged; in place for tests that want one thread. */
   background?: 'worker' | 'in-place';
 }
@@ -93,6 +96,8 @@ export interface IngestStats {
   runs: number;
   identity: IdentityWindow & { segments: number; frozen: number; working: boolean };
 }
+
+const NO_METERS: ReadonlySet<string> = new Set();
 
 export class Ingest {
   private readonly intake: ReadingsIntake;
@@ -132,6 +137,7 @@ export class Ingest {
       marks,
       desk: new SeriesDesk(deps.registry),
       declareResources: deps.declareResources ?? (async () => {}),
+      watched: deps.watched ?? (() => NO_METERS),
     });
   }
 

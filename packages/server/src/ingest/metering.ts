@@ -6,7 +6,8 @@
 import { counterMax, limits } from '@tollgate/event';
 import { type JsonPath, parsePath, pointerOf } from '../domain/json-path.ts';
 import type { Meter } from '../domain/meter.ts';
-import type { SeriesKey } from '../domain/series.ts';
+import { type Quantity, SCALE } from '../domain/quantity.ts';
+import { dimensionText, type SeriesKey } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
 import { Range } from '../store/usage-store.ts';
 import type { EventColumns } from './columns.ts';
@@ -28,17 +29,20 @@ interface Compiled {
   value: JsonPath | null;
   numeric: boolean;
   counter: boolean;
+  /** Somebody wants to know what its events are worth; readings are told in any case. */
+  watched: boolean;
   epoch: JsonPath | null;
   start: JsonPath | null;
   dimensions: [name: string, path: JsonPath][];
   filters: { path: JsonPath; passes: ReadonlySet<string> }[];
 }
 
-const compile = (meter: Meter): Compiled => ({
+const compile = (meter: Meter, watched: boolean): Compiled => ({
   meter,
   value: meter.valuePath === '' ? null : parsePath(meter.valuePath),
   numeric: meter.aggregation !== 'count' && meter.aggregation !== 'unique',
   counter: meter.kind === 'cumulative',
+  watched,
   epoch: meter.epochPath === '' ? null : parsePath(meter.epochPath),
   start: meter.startPath === '' ? null : parsePath(meter.startPath),
   dimensions: Object.entries(meter.groupBy).flatMap(([name, text]) => {
@@ -62,6 +66,14 @@ export interface EventReading {
   inexact: boolean;
 }
 
+/** What an event is worth to a watched meter. */
+export interface FoundWorth {
+  position: number;
+  meter: string;
+  dimensions: Readonly<Record<string, string>>;
+  value: Quantity | null;
+}
+
 const COUNTER_MAX_TEXT = counterMax.toString();
 /** Floats are exact up to here; one above it may be off by one or more. */
 const FLOAT_EXACT = 2n ** 53n;
@@ -73,14 +85,16 @@ export class Metering {
   private lastMeters: readonly Compiled[] = NONE;
 
   /** Looks the meters up again if the book has moved. */
-  follow(book: BookView): void {
+  follow(book: BookView, watched: () => ReadonlySet<string>): void {
     if (book.at === this.at) return;
+    const wanted = watched();
     const byType = new Map<string, Compiled[]>();
     for (const meter of book.meters()) {
       if (meter.eventType === '' || meter.deleted) continue;
       const list = byType.get(meter.eventType);
-      if (list === undefined) byType.set(meter.eventType, [compile(meter)]);
-      else list.push(compile(meter));
+      const compiled = compile(meter, wanted.has(meter.key));
+      if (list === undefined) byType.set(meter.eventType, [compiled]);
+      else list.push(compiled);
     }
     this.byType = byType;
     this.at = book.at;
@@ -88,8 +102,8 @@ export class Metering {
     this.lastMeters = NONE;
   }
 
-  /** Checks the event at `p` against the meters of its type, rejecting it or adding the readings it brings. */
-  check(cols: EventColumns, p: number, readings: EventReading[]): void {
+  /** Checks the event at `p` against the meters of its type, rejecting it or adding what it brings. */
+  check(cols: EventColumns, p: number, readings: EventReading[], worths: FoundWorth[]): void {
     const meters = this.metersOf(cols, p);
     if (meters.length === 0) return;
     const at = p * Range.width + Range.data;
@@ -110,6 +124,7 @@ export class Metering {
         fed = true;
         if (compiled.numeric && !isPlainInteger(cols.bytes, found.start, found.end)) checkQuantity(cols, p, compiled);
       }
+      if (compiled.watched && !compiled.counter) addWorth(cols, p, compiled, worths);
     }
     if (asked && !fed) {
       const path = meters.find((m) => m.value !== null)?.value ?? [];
@@ -140,6 +155,28 @@ function passes(b: Buffer, start: number, end: number, { filters }: Compiled): b
   for (const { path, passes: texts } of filters)
     if (!texts.has(pick(b, start, end, path) ? textAt(b, found.start, found.end) : '')) return false;
   return true;
+}
+
+/** Data without a value adds nothing. */
+function addWorth(cols: EventColumns, p: number, compiled: Compiled, worths: FoundWorth[]): void {
+  const { meter, value: path } = compiled;
+  const at = p * Range.width + Range.data;
+  const start = cols.ranges[at] as number;
+  const end = cols.ranges[at + 1] as number;
+  const text = (of: JsonPath): string =>
+    pick(cols.bytes, start, end, of) ? textAt(cols.bytes, found.start, found.end) : '';
+  let value: Quantity | null = null;
+  if (meter.kind === 'delta' && (meter.aggregation === 'count' || (path === null && meter.aggregation === 'sum')))
+    value = SCALE;
+  else if (path !== null && !pick(cols.bytes, start, end, path)) return;
+  else if (path !== null && meter.kind === 'delta' && meter.aggregation === 'sum') {
+    const read = quantityAt(cols.bytes, found.start, found.end);
+    if (typeof read !== 'bigint') return;
+    value = read;
+  }
+  const dimensions: Record<string, string> = {};
+  for (const [name, of] of compiled.dimensions) dimensions[name] = dimensionText(text(of));
+  worths.push({ position: p, meter: meter.key, dimensions, value });
 }
 
 function checkQuantity(cols: EventColumns, p: number, { value, meter }: Compiled): void {

@@ -37,6 +37,11 @@ export class Stamper {
     return new Stamper(skewLimitMs, last);
   }
 
+  /** The newest reading of the series so far. */
+  lastOf(series: number): LastReading | undefined {
+    return this.last.get(series);
+  }
+
   /** The reading as it is stored. Must be called in receipt order, in the turn in which the receipts were taken. */
   stamp(from: Incoming, group: Group): SeriesReading {
     const { series, sourceTime, value, epoch, start, receipt, run, sequence } = from;

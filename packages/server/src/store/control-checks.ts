@@ -5,7 +5,7 @@
 import type { ControlFact } from '../domain/control-fact.ts';
 import { GROUPS_MAX } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
-import type { Lease, NewSeries, Progress, Run, SetAside } from './control-store.ts';
+import type { Lease, NewSeries, Notice, Progress, Run, SetAside } from './control-store.ts';
 import { StoreError } from './errors.ts';
 
 /** A name that is looked up by an ordered index: a row of one holds 2,704 bytes. */
@@ -51,6 +51,16 @@ export function checkWhole(field: string, value: number, min = Number.MIN_SAFE_I
   if (Number.isSafeInteger(value) && value >= min && value <= max) return;
   throw new StoreError('store.number_range', `${field} is ${value}, not a whole number between ${min} and ${max}.`);
 }
+
+export function checkNotice(notice: Omit<Notice, 'id'>): void {
+  for (const field of ['tenant', 'limit', 'account', 'subject'] as const) checkText(field, notice[field]);
+  for (const field of ['version', 'from', 'to', 'percent', 'used', 'amount', 'at'] as const)
+    checkWhole(field, notice[field]);
+}
+
+/** What a notice is unique by. */
+export const noticeIdentity = ({ limit, version, account, subject, from, percent }: Omit<Notice, 'id'>): string =>
+  JSON.stringify([limit, version, account, subject, from, percent]);
 
 export function checkFact(fact: ControlFact): void {
   checkWhole('receipt', fact.receipt, 1);

@@ -68,6 +68,29 @@ export interface SetAside {
   recordedAt: Instant;
 }
 
+/**
+ * A limit's counter reached a threshold. Told once for each limit version, period and percentage, whatever the counter
+ * does afterwards.
+ */
+export interface Notice {
+  id: number;
+  /** Account it is about; '' for the installation. */
+  tenant: string;
+  /** Key and version of the limit; the account it was given to, and what it counts by. */
+  limit: string;
+  version: Receipt;
+  account: string;
+  subject: string;
+  /** The period it holds for. */
+  from: Instant;
+  to: Instant;
+  /** Of the amount, whole percents. */
+  percent: number;
+  used: number;
+  amount: number;
+  at: Instant;
+}
+
 export interface FactFilter {
   kinds?: readonly string[];
   tenant?: string;
@@ -75,6 +98,24 @@ export interface FactFilter {
   /** Recorded at or after this instant. */
   since?: Instant;
   newest?: boolean;
+}
+
+/** Units of a strict quota, asked for ahead of their use. One ask a counter and period in one call. */
+export interface GrantAsk {
+  /** Account the limit was given to; '' for the installation. */
+  tenant: string;
+  counter: string;
+  /** The period. */
+  from: Instant;
+  to: Instant;
+  want: number;
+  /** The limit's amount now: together never more than this is granted, also where it was more before. */
+  amount: number;
+}
+export interface Grant {
+  granted: number;
+  /** By everybody, this grant included. */
+  taken: number;
 }
 
 export interface ControlStore {
@@ -120,6 +161,18 @@ export interface ControlStore {
   setAside(filter: { state?: SetAside['state']; tenant?: string; after?: number; limit: number }): Promise<SetAside[]>;
   setAsideById(id: number): Promise<SetAside | null>;
   resolveSetAside(id: number, state: 'released' | 'dropped'): Promise<void>;
+
+  /** Adds what is not there yet; answers what was added. */
+  addNotices(notices: readonly Omit<Notice, 'id'>[]): Promise<Notice[]>;
+  /** Newest first, those with an id below `before`. `tenants`: of these only. */
+  notices(filter: { tenants?: readonly string[]; before?: number; limit: number }): Promise<Notice[]>;
+
+  /** In the order asked. Atomic among all servers; what a killed one had taken stays taken. */
+  takeGrants(asks: readonly GrantAsk[]): Promise<Grant[]>;
+  /** Of one's own grants what was not used. */
+  returnGrants(items: readonly { counter: string; from: Instant; units: number }[]): Promise<void>;
+  /** Removes those whose period ended before `before`; how many. */
+  forgetGrants(before: Instant): Promise<number>;
 
   meta(name: string): Promise<string | null>;
   setMeta(name: string, value: string): Promise<void>;

@@ -33,9 +33,11 @@ export class World {
   registry!: SeriesRegistry;
   receipts!: Receipts;
   private readonly limits: Partial<IngestLimits>;
+  private readonly watched: () => ReadonlySet<string>;
 
-  private constructor(limits: Partial<IngestLimits>, before?: World) {
+  private constructor(limits: Partial<IngestLimits>, watched: () => ReadonlySet<string>, before?: World) {
     this.limits = limits;
+    this.watched = watched;
     this.dir = before?.dir ?? mkdtempSync(join(tmpdir(), 'tollgate-ingest-'));
     this.usageState = before?.usageState ?? usageModelState();
     this.controlState = before?.controlState ?? controlModelState();
@@ -45,15 +47,18 @@ export class World {
 
   readonly clock: Clock = { now: () => this.now, elapsed: () => this.now, sleep: async () => {} };
 
-  static async open(limits: Partial<IngestLimits> = {}): Promise<World> {
-    const world = new World(limits);
+  static async open(
+    limits: Partial<IngestLimits> = {},
+    watched: () => ReadonlySet<string> = () => new Set(),
+  ): Promise<World> {
+    const world = new World(limits, watched);
     await world.start();
     return world;
   }
 
   /** Another process on the same disks: the one before is left as a kill leaves it. */
   async restart(): Promise<World> {
-    const world = new World(this.limits, this);
+    const world = new World(this.limits, this.watched, this);
     await world.start();
     return world;
   }
@@ -74,6 +79,7 @@ export class World {
       dir: join(this.dir, 'identity'),
       log: silent,
       limits: { tableBits: 14, ...this.limits },
+      watched: this.watched,
       background: 'in-place',
     });
   }

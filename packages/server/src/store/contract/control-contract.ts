@@ -5,12 +5,20 @@
 import { suite, test } from 'node:test';
 import type { ControlFixture } from './control-cases.ts';
 import { factCases } from './control-facts.ts';
+import { grantCases } from './control-grants.ts';
 import { jobCases } from './control-job.ts';
+import { noticeCases } from './control-notices.ts';
 import { registryCases } from './control-registry.ts';
 
 export function controlContract(name: string, open: () => Promise<ControlFixture>): void {
   suite(`${name} as a control store`, { concurrency: 4 }, () => {
-    for (const [sentence, run] of Object.entries({ ...factCases, ...registryCases, ...jobCases }))
+    for (const [sentence, run] of Object.entries({
+      ...factCases,
+      ...registryCases,
+      ...jobCases,
+      ...grantCases,
+      ...noticeCases,
+    }))
       test(sentence, async () => {
         const fixture = await open();
         try {

@@ -6,9 +6,10 @@ import { createHash } from 'node:crypto';
 import type { ControlFact } from '../../domain/control-fact.ts';
 import { GROUPS_MAX, type Series } from '../../domain/series.ts';
 import * as checks from '../control-checks.ts';
-import type { ControlStore, Lease, NewSeries, Progress, Run, SetAside } from '../control-store.ts';
+import type { ControlStore, Lease, NewSeries, Notice, Progress, Run, SetAside } from '../control-store.ts';
 import { StoreError } from '../errors.ts';
 import { FIRST_IN_GROUP, groupOfDigest, seriesDigest, seriesId, seriesRow } from '../series-ids.ts';
+import { type GrantRows, grants } from './grants.ts';
 
 export interface ControlModelState {
   nextReceipt: number;
@@ -21,6 +22,8 @@ export interface ControlModelState {
   nextProgress: number;
   runs: Map<number, Run>;
   setAside: Map<string, SetAside>;
+  notices: Map<string, Notice>;
+  grants: GrantRows;
   meta: Map<string, string>;
 }
 
@@ -37,6 +40,8 @@ export const controlModelState = (groups = checks.GROUPS_DEFAULT): ControlModelS
     nextProgress: 1,
     runs: new Map(),
     setAside: new Map(),
+    notices: new Map(),
+    grants: new Map(),
     meta: new Map([[checks.GROUPS_META, String(groups)]]),
   };
 };
@@ -51,7 +56,7 @@ export const openControlModel = (state: ControlModelState = controlModelState())
     };
   };
   const parts = { ...facts(state), ...registry(state), ...leases(state), ...progress(state), ...runs(state) };
-  const all = { ...parts, ...asides(state), ...meta(state) };
+  const all = { ...parts, ...asides(state), ...notices(state), ...grants(state.grants), ...meta(state) };
   const guarded = Object.fromEntries(
     Object.entries(all).map(([name, work]) => [name, guard(work as (...args: unknown[]) => unknown)]),
   ) as unknown as Omit<ControlStore, 'engine' | 'health' | 'close'>;
@@ -267,6 +272,25 @@ const asides = (state: ControlModelState): Sync<'addSetAside' | 'setAside' | 'se
     },
   };
 };
+
+const notices = (state: ControlModelState): Sync<'addNotices' | 'notices'> => ({
+  addNotices: (items) => {
+    items.forEach(checks.checkNotice);
+    return items.flatMap((item) => {
+      const name = checks.noticeIdentity(item);
+      if (state.notices.has(name)) return [];
+      const notice = { ...item, id: state.notices.size + 1 };
+      state.notices.set(name, notice);
+      return [notice];
+    });
+  },
+  notices: ({ tenants, before = Number.MAX_SAFE_INTEGER, limit }) => {
+    checks.checkWhole('limit', limit, 0);
+    for (const tenant of tenants ?? []) checks.checkText('tenants', tenant);
+    const found = [...state.notices.values()].filter((n) => n.id < before && (tenants?.includes(n.tenant) ?? true));
+    return found.sort((a, b) => b.id - a.id).slice(0, limit);
+  },
+});
 
 const meta = (state: ControlModelState): Sync<'meta' | 'setMeta'> => ({
   meta: (name) => {

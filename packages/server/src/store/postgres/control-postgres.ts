@@ -10,8 +10,10 @@ import { FIRST_IN_GROUP } from '../series-ids.ts';
 import { Database, type PostgresConnection } from './database.ts';
 import { EmbeddedPostgres, type EmbeddedSettings } from './embedded.ts';
 import { facts } from './facts.ts';
+import { grants } from './grants.ts';
 import { leases, progressRows, runs } from './job-state.ts';
 import { migrate } from './migrate.ts';
+import { notices } from './notices.ts';
 import { registry } from './registry.ts';
 import { meta, setAsides } from './set-aside.ts';
 
@@ -87,6 +89,8 @@ const assemble = (db: Database, groups: number): ControlStore => ({
   ...progressRows(db),
   ...runs(db),
   ...setAsides(db),
+  ...grants(db),
+  ...notices(db),
   ...meta(db),
   health: () => health(db),
   close: () => db.end(),

@@ -1,12 +1,14 @@
 /** All migrations in order. A migration that has been released is never changed: the next one changes the tables. */
 import * as control from './migrations/0001-control.ts';
+import * as grants from './migrations/0002-grants.ts';
+import * as notices from './migrations/0003-notices.ts';
 
 export interface Migration {
   name: string;
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [control];
+export const MIGRATIONS: readonly Migration[] = [control, grants, notices];
 
 /** Every table has a tenant column, except these, each for its reason. */
 const reasons = {
