@@ -90,3 +90,5 @@ export { runAgent } from './run.ts';
 export type { SpoolSettings } from './spool/settings.ts';
 export type { LostInterval } from './spool/snapshot.ts';
 export { Spool } from './spool/spool.ts';
+export { type HttpThrottle, type HttpThrottleOptions, type HttpThrottleReport, throttleHttp } from './throttle/http.ts';
+export type { RefusalBody } from './throttle/refusal.ts';

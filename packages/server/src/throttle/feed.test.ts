@@ -193,6 +193,21 @@ run('what is committed while an answer is under way is neither lost nor counted 
   assert.equal(w.used(own), 11);
 });
 
+run('what is committed after the frontier of an answer that is on its way is added to it', async (w) => {
+  const own = metered();
+  await w.events(0, [NOW, 100]);
+  let open = (): void => {};
+  w.hold = new Promise((resolve) => {
+    open = resolve;
+  });
+  const waiting = w.feed.ensure([own], NOW);
+  while (w.answers === 0) await new Promise((resolve) => setImmediate(resolve));
+  await w.events(0, [NOW, 5]);
+  open();
+  await waiting;
+  assert.equal(w.used(own), 105);
+});
+
 run('a level is asked again as time passes', async (w) => {
   const level = { version: 1, name: '', epochPath: '', startPath: '', filters: [], validFor: 0, rank: 0, of: [] };
   const rest = { ...level, direction: 'max-of-percentiles' as const, billable: true, deleted: false, groupBy: {} };

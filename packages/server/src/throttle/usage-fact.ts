@@ -101,7 +101,8 @@ export function amountIn({ from, to, held, amount, scale }: UsageFact, cut: Inte
 /** What of a fact an answer of this reach does not hold yet, within [from, to). */
 export function missingIn(fact: UsageFact, cut: Interval, reach: Reach): Quantity {
   if (fact.receipt > reach.frontier) return amountIn(fact, cut);
-  const { closedTo, frontier } = reach.recordsAt(fact.stream, fact.from);
-  if (fact.receipt <= frontier) return 0n;
-  return amountIn(fact, { from: cut.from, to: Math.min(cut.to, closedTo) });
+  let missing: Quantity = 0n;
+  for (const { from, to } of reach.lacking(fact.stream, fact.receipt))
+    missing += amountIn(fact, { from: Math.max(cut.from, from), to: Math.min(cut.to, to) });
+  return missing;
 }

@@ -32,6 +32,9 @@ check(
   10n,
 );
 check('what lies before all spans is missing', [row({})], { from: 50, to: 50, receipt: 9 }, 10n);
+const spans = [row({ to: 500 }), row({ id: 2, from: 500, closedTo: 550, frontier: 60 })];
+check('of several spans each lacks its own part', spans, { from: 400, to: 600, amount: 200n }, 150n);
+check('and none what its runs have seen', spans, { from: 400, to: 600, amount: 200n, receipt: 55 }, 100n);
 check('without any run all windows are open', [], { from: 50, to: 50 }, 0n);
 check(
   'where the job went on meanwhile, the frontier from before counts in windows closed by then',

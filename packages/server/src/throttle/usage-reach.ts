@@ -39,20 +39,24 @@ export class Reach {
       const isBacklog = to !== null && closedTo < to;
       list.push({ from, to: to ?? Number.MAX_SAFE_INTEGER, closedTo, isBacklog, frontier: least(row, before) });
     }
+    for (const list of spans.values()) list.sort((a, b) => a.from - b.from);
     this.spans = spans;
   }
 
-  /** Windows before this have records, where t lies; the receipts those account for. */
-  recordsAt(stream: Stream, t: Instant): { closedTo: Instant; frontier: Receipt } {
+  /**
+   * Where the answer lacks a fact with this receipt, which its frontier has passed: in windows whose records are older,
+   * and in those that nothing has computed yet. Ascending, disjoint.
+   */
+  lacking(stream: Stream, receipt: Receipt): Interval[] {
     const spans = this.spans.get(stream) ?? [];
-    const span = spans.find((s) => t >= s.from && t < s.to);
-    if (span !== undefined) {
-      const closedTo = span.isBacklog && t >= span.closedTo ? span.to : span.closedTo;
-      return { closedTo, frontier: t < span.closedTo ? span.frontier : 0 };
+    const [first] = spans;
+    // Before all spans the job begins anew when it sees the fact.
+    const out: Interval[] = first === undefined ? [] : [{ from: 0, to: first.from }];
+    for (const { from, to, closedTo, isBacklog, frontier } of spans) {
+      if (receipt > frontier) out.push({ from, to: isBacklog ? to : closedTo });
+      else if (isBacklog) out.push({ from: closedTo, to });
     }
-    // Before the first span: the job begins there again when it sees the fact; nothing is computed yet.
-    const first = spans.reduce<Instant>((earliest, s) => Math.min(earliest, s.from), Number.MAX_SAFE_INTEGER);
-    return { closedTo: spans.length === 0 ? 0 : first, frontier: 0 };
+    return out;
   }
 
   /** Part of the interval has no records and is not computed. */

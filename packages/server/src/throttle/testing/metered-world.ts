@@ -80,6 +80,7 @@ export class MeteredWorld {
   /** While set, the usage query fails. */
   isDown = false;
   queries = 0;
+  answers = 0;
   private readonly controlState: ControlModelState;
   private readonly options: Options;
   private sent = 0;
@@ -147,6 +148,7 @@ export class MeteredWorld {
       await this.gate;
       if (this.isDown) throw new Error('the store is away');
       const answer = await this.usage.query(...asked);
+      this.answers++;
       await this.hold;
       return answer;
     };
