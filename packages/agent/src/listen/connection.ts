@@ -1,7 +1,7 @@
 /**
  * The bytes of one connection, shared out among the requests on it. Every byte the socket counts goes to exactly one
- * request, so the parts always add up to the socket's own totals; what is estimated is only where, between two
- * pipelined requests, the border lies.
+ * request, so the parts always add up to the socket's own totals; what is estimated is only where, between a request
+ * and one that came before its answer, the border lies.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,8 +16,12 @@ export interface Exchange {
   readonly url: string;
   /** Monotonic ms. */
   readonly started: number;
-  /** Known once a rule has named one. */
+  /** What the rules said, where they will say it again. */
   tenant: string | undefined;
+  /** Counted as a request, as an upgrade is before it ends. */
+  isCounted: boolean;
+  /** Bytes read from the socket when it was announced, where others came before it; otherwise 0. */
+  announced: number;
 }
 
 /** What Node keeps inside a socket. Not documented, so every use has another way when it is missing. */
@@ -48,15 +52,21 @@ const handedOver = (socket: Socket): number => {
   return socket.writableLength === 0 ? handle.bytesWritten : handle.bytesWritten - queued(handle);
 };
 
-/** Size of a request from its parsed head and declared length: exact but for unusual spaces and chunked bodies. */
-export const sizeOf = (request: IncomingMessage): number => {
+/** Bytes of a request's head from what Node kept of it: exact but for unusual spaces. */
+const headSize = (request: IncomingMessage): number => {
   let size = request.method?.length ?? 0;
   size += (request.url?.length ?? 0) + ' '.length + ' HTTP/1.1\r\n\r\n'.length;
   const raw = request.rawHeaders;
   for (let i = 0; i + 1 < raw.length; i += 2)
     size += (raw[i]?.length ?? 0) + (raw[i + 1]?.length ?? 0) + ': \r\n'.length;
-  const body = Number(request.headers['content-length'] ?? 0);
-  return Number.isSafeInteger(body) && body > 0 ? size + body : size;
+  return size;
+};
+
+/** Bytes of a body that has come. undefined: it was chunked, and only the wire knows. */
+const bodySize = (request: IncomingMessage): number | undefined => {
+  if (request.headers['transfer-encoding'] !== undefined) return undefined;
+  const declared = Number(request.headers['content-length'] ?? 0);
+  return Number.isSafeInteger(declared) && declared > 0 ? declared : 0;
 };
 
 export class Connection {
@@ -67,8 +77,13 @@ export class Connection {
   readonly behind: Exchange[] = [];
   /** Who had the connection last; undefined: nobody. */
   last: string | undefined;
-  /** The last request was answered before all of it had come. */
-  #owing = false;
+  /**
+   * A request that was answered before all of it had come: what comes is `last`'s until the next request. null: the
+   * connection is older than the meter, and what came before the current request is nobody's. Nearly always undefined.
+   */
+  #before: IncomingMessage | null | undefined;
+  /** Where the current request began, or the one in `#before` if there is one. */
+  #from = 0;
   #in = 0;
   #out = 0;
 
@@ -76,22 +91,21 @@ export class Connection {
     this.socket = socket;
   }
 
-  /** For a connection older than the meter: only `request` and what follows counts. */
-  joinAt(request: IncomingMessage): void {
-    this.#in = Math.max(0, this.socket.bytesRead - sizeOf(request));
+  /** For a connection older than the meter: only the request that begins next and what follows counts. */
+  join(): void {
+    this.#before = null;
     this.#out = handedOver(this.socket);
   }
 
-  /** Returns bytes that came before it and are `last`'s: the rest of an upload that was answered early. */
-  begin(exchange: Exchange): number {
+  begin(exchange: Exchange): void {
     if (this.current !== undefined) {
+      exchange.announced = this.socket.bytesRead;
       this.behind.push(exchange);
-      return 0;
+      return;
     }
     this.current = exchange;
-    if (!this.#owing) return 0;
-    this.#owing = false;
-    return this.#takeIn(sizeOf(exchange.request));
+    if (this.#before === undefined) this.#from = this.#in;
+    else exchange.announced = this.socket.bytesRead;
   }
 
   /** The exchange of `response`, which is nearly always the current one. */
@@ -102,7 +116,8 @@ export class Connection {
 
   /** The current exchange is over and was `tenant`'s: makes way for the next. Take its bytes before. */
   advance(tenant: string | undefined): void {
-    this.#owing = this.current?.request.complete === false;
+    if (this.current?.request.complete === false) this.#before = this.current.request;
+    else this.#from = this.#in;
     this.last = tenant;
     this.current = this.behind.length === 0 ? undefined : this.behind.shift();
   }
@@ -113,9 +128,24 @@ export class Connection {
     if (at >= 0) this.behind.splice(at, 1);
   }
 
+  /** Bytes that came before the current request and are `last`'s. To be asked before `takeIn`. */
+  takeRest(): number {
+    const { current } = this;
+    const before = this.#before;
+    if (before === undefined || current === undefined) return 0;
+    this.#before = undefined;
+    const rest = this.#takeTo(this.#border(before, [current, ...this.behind]));
+    this.#from = this.#in;
+    return before === null ? 0 : rest;
+  }
+
   /** Bytes that came since they were last taken, but what belongs to requests waiting behind. */
   takeIn(): number {
-    return this.#takeIn(this.behind.length === 0 ? 0 : this.#waiting());
+    const { current, behind } = this;
+    if (current === undefined && this.#before?.complete) this.#before = undefined;
+    // What an upgrade carries is its own, even where somebody reads requests in it.
+    if (behind.length === 0 || current?.response === undefined) return this.#takeTo(this.socket.bytesRead);
+    return this.#takeTo(this.#border(current.request, behind));
   }
 
   /** Bytes the kernel took since they were last taken. */
@@ -129,7 +159,7 @@ export class Connection {
 
   /** Does anything flow that has not been taken? An idle connection may hold the beginning of its next request. */
   get isBusy(): boolean {
-    return this.current !== undefined || this.#owing;
+    return this.current !== undefined || this.#before !== undefined;
   }
 
   /** Bytes written to the socket and not taken: what a destroyed socket throws away. */
@@ -138,17 +168,29 @@ export class Connection {
     return left > 0 ? left : 0;
   }
 
-  /** Bytes that came and belong to requests behind. */
-  #waiting(): number {
-    let bytes = 0;
-    for (const { request } of this.behind) bytes += sizeOf(request);
-    return bytes;
+  /**
+   * Where `before` ends and the first of `after` begins, as bytes of the socket. Looked for from both ends. Forwards: what
+   * has another behind it has come whole, so a declared length is its length. Backwards, which is all there is behind
+   * a chunked body: a head was read when it was announced, and bodies that have come whole lie between the heads. Of
+   * a body on its way nothing is known, so none of it is taken off: a declared length may never come. That is late by
+   * what was read in one piece with its head, at most a chunk (64 KiB).
+   */
+  #border(before: IncomingMessage | null, after: readonly Exchange[]): number {
+    let border = this.socket.bytesRead;
+    for (let i = after.length - 1; i >= 0; i -= 1) {
+      const { request, response, announced } = after[i] as Exchange;
+      const body = request.complete && response !== undefined ? (bodySize(request) ?? 0) : 0;
+      border = Math.min(announced, border - body) - headSize(request);
+    }
+    const body = before === null ? undefined : bodySize(before);
+    return before === null || body === undefined ? border : Math.min(border, this.#from + headSize(before) + body);
   }
 
-  #takeIn(but: number): number {
-    const more = this.socket.bytesRead - this.#in - but;
+  #takeTo(end: number): number {
+    const more = end - this.#in;
+    // Not a number on a stream that counts nothing.
     if (!(more > 0)) return 0;
-    this.#in += more;
+    this.#in = end;
     return more;
   }
 }

@@ -73,6 +73,8 @@ class Listener implements HttpMeter {
   readonly #connections = new Set<Connection>();
   readonly #batch: Batch;
   readonly #resolve: Resolve;
+  /** Is a function among the rules? */
+  readonly #isAsking: boolean;
   readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #timers: Timers;
   readonly #tickMs: number;
@@ -94,6 +96,7 @@ class Listener implements HttpMeter {
       this.#errors += 1;
     });
     this.#resolve = tenantResolver(options.tenant ?? []);
+    this.#isAsking = [options.tenant].flat().some((rule) => typeof rule === 'function');
     this.#clock = options.clock ?? realClock;
     this.#timers = options.timers ?? realTimers;
     this.#tickMs = stepMs / (SLICES + 2);
@@ -171,15 +174,13 @@ class Listener implements HttpMeter {
     // `checkContinue` and then `request`, by a handler that passes on.
     const known = this.#known(socket);
     if (known?.exchangeOf(response)) return;
-    this.#begin(known ?? this.#follow(socket, request), request, response);
+    this.#begin(known ?? this.#follow(socket, true), request, response);
     // Made by hand, not by Node, who listens to its own: the channel will not speak of it.
     if (response.listenerCount('finish') === 0) response.once('finish', () => this.#onFinish(socket, response));
   }
 
   #onUpgrade(request: IncomingMessage, socket: Socket): void {
-    const exchange = this.#begin(this.#known(socket) ?? this.#follow(socket, request), request, undefined);
-    this.#requests += 1;
-    this.#batch.put(this.#tenantOf(exchange), 0, 0, happened.upgrade, 0);
+    this.#begin(this.#known(socket) ?? this.#follow(socket, true), request, undefined);
   }
 
   /** Of all servers of the process. */
@@ -192,23 +193,21 @@ class Listener implements HttpMeter {
     }
   }
 
-  #begin(connection: Connection, request: IncomingMessage, response: ServerResponse | undefined): Exchange {
-    const url = request.url ?? '';
-    const exchange = { connection, request, response, url, started: this.#clock.elapsed(), tenant: undefined };
-    const owed = connection.begin(exchange);
-    if (owed > 0) this.#batch.put(connection.last, owed, 0, happened.bytes, 0);
-    return exchange;
+  #begin(connection: Connection, request: IncomingMessage, response: ServerResponse | undefined): void {
+    const [url, started] = [request.url ?? '', this.#clock.elapsed()];
+    const yet = { tenant: undefined, isCounted: false, announced: 0 };
+    connection.begin({ connection, request, response, url, started, ...yet });
   }
 
   #known(socket: Socket): Connection | undefined {
     return (socket as unknown as Record<symbol, Connection | undefined>)[this.#key];
   }
 
-  #follow(socket: Socket, joining?: IncomingMessage): Connection {
+  #follow(socket: Socket, isLate = false): Connection {
     const connection = new Connection(socket);
     (socket as unknown as Record<symbol, Connection>)[this.#key] = connection;
     if (typeof socket.bytesRead !== 'number') this.#unmeasured += 1;
-    if (joining) connection.joinAt(joining);
+    if (isLate) connection.join();
     this.#connections.add(connection);
     this.#onDestroy(connection);
     return connection;
@@ -238,6 +237,7 @@ class Listener implements HttpMeter {
     const tenant = this.#tenantOf(exchange);
     let [came, left] = [0, 0];
     if (connection.current === exchange) {
+      this.#takeRest(connection);
       came = connection.takeIn();
       left = connection.takeOut();
       connection.advance(tenant);
@@ -248,20 +248,34 @@ class Listener implements HttpMeter {
   }
 
   #takeAll(connection: Connection): void {
+    this.#takeRest(connection);
     const { current, last } = connection;
     const tenant = current ? this.#tenantOf(current) : last;
-    this.#batch.put(tenant, connection.takeIn(), connection.takeOut(), happened.bytes, 0);
+    const isNew = current?.response === undefined && current?.isCounted === false;
+    if (isNew) {
+      current.isCounted = true;
+      this.#requests += 1;
+    }
+    const what = isNew ? happened.upgrade : happened.bytes;
+    this.#batch.put(tenant, connection.takeIn(), connection.takeOut(), what, 0);
+  }
+
+  #takeRest(connection: Connection): void {
+    const rest = connection.takeRest();
+    if (rest > 0) this.#batch.put(connection.last, rest, 0, happened.bytes, 0);
   }
 
   #tenantOf(exchange: Exchange): string | undefined {
-    if (exchange.tenant) return exchange.tenant;
+    if (exchange.tenant !== undefined) return exchange.tenant;
     try {
-      // A function may know the tenant only later, once the application has asked who it is.
-      exchange.tenant = this.#resolve(exchange.request, exchange.url);
+      const tenant = this.#resolve(exchange.request, exchange.url);
+      // A function may know better at the next step, once the application has asked who it is.
+      if (!this.#isAsking) exchange.tenant = tenant;
+      return tenant;
     } catch {
       this.#errors += 1;
+      return undefined;
     }
-    return exchange.tenant;
   }
 
   #tick(): void {

@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 
 /** One way to find the tenant of a request. */
 export type TenantRule =
-  /** Asked once a request, when it ends: what middleware put on the request is there. */
+  /** Asked when a request ends: what middleware put on it is there. Of long ones and upgrades also at each step. */
   | ((request: IncomingMessage) => string | undefined)
   /** Value of a request header. */
   | { readonly header: string }

@@ -77,13 +77,13 @@ export class ManualTime implements Timers {
   }
 }
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 30_000;
 
-/** Lets everything that is ready run, until `holds`; gives up after a minute: a loaded machine takes its time. */
+/** Lets everything that is ready run, until `holds`; gives up late, because a loaded machine takes its time. */
 export const until = async (holds: () => boolean, what = 'the condition'): Promise<void> => {
   const start = performance.now();
   while (!holds()) {
-    if (performance.now() - start > PATIENCE_MS) throw new Error(`${what} did not come true in a minute`);
+    if (performance.now() - start > PATIENCE_MS) throw new Error(`${what} did not come true in ${PATIENCE_MS} ms`);
     await new Promise((done) => setImmediate(done));
   }
 };
