@@ -4,7 +4,13 @@ import { meterHttp, openUsage } from '@tollgate/agent';
 import express from 'express';
 
 const { TOLLGATE_URL: url = 'http://127.0.0.1:8080', TOLLGATE_KEY: key = '' } = process.env;
-const usage = await openUsage({ url, key, source: 'shop', spool: './tollgate-spool', signals: ['SIGINT', 'SIGTERM'] });
+const usage = await openUsage({
+  url,
+  key,
+  source: 'shop/web-1',
+  spool: './tollgate-spool',
+  signals: ['SIGINT', 'SIGTERM'],
+});
 usage.start();
 
 const app = express();

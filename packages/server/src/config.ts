@@ -79,6 +79,12 @@ export const settings = {
     false,
     'Also tell proxies X-RateLimit-Limit, -Remaining and -Reset',
   ),
+  limitsRedis: text(
+    '--limits-redis',
+    'TOLLGATE_LIMITS_REDIS',
+    '',
+    'Redis or Valkey that grants strict quotas to several servers, redis://... or unix:/...; the control store when not set',
+  ),
   tlsCert: text('--tls-cert', 'TOLLGATE_TLS_CERT', '', 'Certificate chain (PEM)'),
   tlsKey: text('--tls-key', 'TOLLGATE_TLS_KEY', '', 'Private key of the certificate (PEM)'),
   insecure: flip('--insecure', 'TOLLGATE_INSECURE', false, 'Allow plain HTTP on an address that is not loopback'),

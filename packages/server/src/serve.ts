@@ -10,6 +10,7 @@ import { newSecret } from './api/auth.ts';
 import type { Context, Phase } from './api/context.ts';
 import type { App } from './api/provider.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
+import { openDecisionPublisher } from './decision-publisher.ts';
 import { declareResources } from './declare-resources.ts';
 import { watching } from './domain/limit/watched.ts';
 import { adoptInterfaces, type Credentials, keptCredentials, prepareInstallation } from './first-start.ts';
@@ -27,6 +28,7 @@ import { systemClock as clock, systemRandomness as random } from './system.ts';
 import { startedText } from './terminal.ts';
 import { openRls } from './throttle/rls/service.ts';
 import { ThrottleService } from './throttle/service.ts';
+import { openRedisGrants } from './throttle/shared/redis-grants.ts';
 import { Usage } from './usage/index.ts';
 import { version } from './version.ts';
 
@@ -139,6 +141,23 @@ const openParts = async (
     publish: config.readOnly ? null : { dir: layout.published, disk },
     report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
   });
+  const decisions =
+    ingest === null || !config.throttle
+      ? null
+      : await openDecisionPublisher(ingest, join(layout.root, 'decisions'), { clock, random }, (message) =>
+          logger.info({ part: 'throttle' }, message),
+        );
+  if (decisions !== null) {
+    closers.add('usage of decisions', () => decisions.stop());
+    decisions.start();
+  }
+  const reportLimits = (event: string, detail: Record<string, unknown>): void =>
+    logger.warn({ part: 'throttle', ...detail }, event);
+  const redis =
+    config.limitsRedis === '' || ingest === null || !config.throttle
+      ? null
+      : await openRedisGrants({ url: config.limitsRedis, clock, report: reportLimits });
+  if (redis !== null) closers.add('grants in Redis', () => redis.close());
   const throttling = new ThrottleService({
     book: () => log.book,
     control,
@@ -146,8 +165,12 @@ const openParts = async (
     registry,
     receipts,
     clock,
-    report: (event, detail) => logger.warn({ part: 'throttle', ...detail }, event),
+    report: reportLimits,
+    grantStore: redis ?? control,
     legacyHeaders: config.legacyHeaders,
+    append: (...what) => log.append(...what),
+    random,
+    record: (measure, units) => decisions?.recorder.add(measure, units),
   });
   if (ingest !== null && config.throttle) {
     closers.add('throttle', () => throttling.close());
@@ -343,6 +366,7 @@ export const serve = async (config: Config): Promise<number> => {
       throttle: parts.throttling.throttle,
       leases: parts.throttling.leases,
       rateLimits: parts.throttling.rateLimits,
+      aftermath: parts.throttling.aftermath,
       spools: new Map(),
       newSecret,
       phase: () => phase,

@@ -19,6 +19,7 @@ import { describeIngest } from './ingest-description.ts';
 import { jobRoutes } from './job.ts';
 import { keyRoutes } from './keys.ts';
 import { leaseRoutes } from './leases.ts';
+import { limitReportRoutes } from './limit-reports.ts';
 import { meterRoutes } from './meters.ts';
 import { clientErrorBody, installProblems } from './problems.ts';
 import type { App } from './provider.ts';
@@ -136,6 +137,7 @@ export const buildApp = async (context: Context, tls: Tls | null = null): Promis
     leaseRoutes,
     meterRoutes,
     quarantineRoutes,
+    limitReportRoutes,
     resourceRoutes,
     rlsJsonRoute,
     sourceRoutes,

@@ -10,6 +10,7 @@ import type { ControlStore } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { UsageStore } from '../store/usage-store.ts';
+import type { Aftermath } from '../throttle/aftermath.ts';
 import type { Leases } from '../throttle/leases.ts';
 import type { RateLimits } from '../throttle/rls/answer.ts';
 import type { Throttle } from '../throttle/throttle.ts';
@@ -34,6 +35,7 @@ export interface Context {
   throttle: Throttle;
   leases: Leases;
   rateLimits: RateLimits;
+  aftermath: Aftermath;
   /** Records waiting with each agent, as it last said; by JSON of tenant and source. Of this process' life only. */
   spools: Map<string, number>;
   /** A new secret for a key. */

@@ -38,7 +38,10 @@ test('what is wrong with the limit or the time is told, and a tenant may not ask
     return [status, problem.code];
   };
   assert.deepEqual(await codeOf('{key: daily, meter: nothing, quota: 5, per: day}'), [422, 'limit.invalid']);
-  assert.deepEqual(await codeOf('{key: many, meter: network.bytes.received, rate: 5 per minute}'), [422, 'limit.invalid']);
+  assert.deepEqual(await codeOf('{key: many, meter: network.bytes.received, rate: 5 per minute}'), [
+    422,
+    'limit.invalid',
+  ]);
   assert.deepEqual(await codeOf(daily, api.admin, '2027-01-01T00:00:00Z'), [422, 'query.range']);
   const [status] = await codeOf(daily, await api.key('a', ['read', 'admin']));
   assert.equal(status, 403);

@@ -1,6 +1,7 @@
 /** tollgate limits: what is in force, for whom; limits outside of plans, overrides, blocks. */
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
+import { importCommand, noticesCommand, reconcileCommand, refusalsCommand } from './decisions.ts';
 import { type Io, json } from './io.ts';
 import { kindText, ruleText, scopeText } from './limit-text.ts';
 import { simulateCommand } from './limits-simulate.ts';
@@ -162,7 +163,7 @@ const block = (limits: Command, io: Io): void => {
   });
 };
 
-export const limitsCommand = (program: Command, io: Io): void => {
+export const limitsCommand = (program: Command, io: Io, end: (code: number) => void): void => {
   const limits = program.command('limits').description('what is in force for whom; limits outside of plans; blocks');
   list(limits, io);
   show(limits, io);
@@ -170,4 +171,8 @@ export const limitsCommand = (program: Command, io: Io): void => {
   override(limits, io);
   block(limits, io);
   simulateCommand(limits, io);
+  noticesCommand(limits, io);
+  refusalsCommand(limits, io);
+  reconcileCommand(limits, io, end);
+  importCommand(limits, io);
 };

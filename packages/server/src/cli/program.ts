@@ -6,6 +6,7 @@ import { accountsCommand } from './accounts.ts';
 import { agentCommand } from './agent.ts';
 import { auditCommand } from './audit.ts';
 import { correctionsCommand } from './corrections.ts';
+import { checkCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { fileCommands } from './files.ts';
@@ -79,7 +80,8 @@ export const buildProgram = (io: Io, version: string, end: (code: number) => voi
   accountsCommand(program, io);
   metersCommand(program, io);
   plansCommand(program, io);
-  limitsCommand(program, io);
+  checkCommand(program, io, end);
+  limitsCommand(program, io, end);
   sourcesCommand(program, io);
   resourcesCommand(program, io);
   keysCommand(program, io);

@@ -157,6 +157,14 @@ function passes(b: Buffer, start: number, end: number, { filters }: Compiled): b
   return true;
 }
 
+/** Most values are a few plain digits: read without a text and a pattern. */
+function quantityOf(b: Buffer, start: number, end: number): ReturnType<typeof quantityAt> {
+  if (end - start > 15 || b[start] === 0x2d || !isPlainInteger(b, start, end)) return quantityAt(b, start, end);
+  let n = 0;
+  for (let i = start; i < end; i++) n = n * 10 + (b[i] as number) - 0x30;
+  return BigInt(n) * SCALE;
+}
+
 /** Data without a value adds nothing. */
 function addWorth(cols: EventColumns, p: number, compiled: Compiled, worths: FoundWorth[]): void {
   const { meter, value: path } = compiled;
@@ -170,7 +178,7 @@ function addWorth(cols: EventColumns, p: number, compiled: Compiled, worths: Fou
     value = SCALE;
   else if (path !== null && !pick(cols.bytes, start, end, path)) return;
   else if (path !== null && meter.kind === 'delta' && meter.aggregation === 'sum') {
-    const read = quantityAt(cols.bytes, found.start, found.end);
+    const read = quantityOf(cols.bytes, found.start, found.end);
     if (typeof read !== 'bigint') return;
     value = read;
   }

@@ -7,6 +7,7 @@ import type { Reconciled } from './reconcile.ts';
 import { ask, DecidedWorld, limit } from './testing/decided-world.ts';
 import { quotaOf, rate } from './testing/gates.ts';
 import { MeteredWorld, NOW } from './testing/metered-world.ts';
+import { Watch } from './watch.ts';
 
 const HOUR = 3_600_000;
 
@@ -75,6 +76,21 @@ run('a metered counter tells when it crosses, whoever moves it; nothing used is 
   );
 });
 
+run('accounts that ask for nothing are told all the same, and once', async (d, w) => {
+  await d.define(metered);
+  const watch = new Watch({ book: () => w.log.book, feed: w.feed, clock: w.clock, report: () => undefined });
+  await watch.round();
+  await w.events(0, [NOW, 600]);
+  await d.notices.work();
+  await watch.round();
+  await d.notices.work();
+  assert.deepEqual(
+    d.sent.map((n) => [n.tenant, n.percent]),
+    [['a', 50]],
+  );
+  assert.equal(w.reports.filter((r) => r === 'limit.threshold').length, 1);
+});
+
 run('notices wait while the store is away', async (d, w) => {
   await d.define(limit());
   await d.throttle.decide(ask(), 10);
@@ -102,8 +118,7 @@ run('a refusal can be explained down to the series that used the quota up', asyn
   );
   assert.deepEqual([refusal.limit?.key, refusal.limit?.amount, refusal.limit?.feed], ['included', 1000, 'metered']);
   assert.equal(d.refusals.get(id), refusal);
-  const period = (gate: Parameters<typeof w.engine.period>[0], now: number) => w.engine.period(gate, now);
-  const rows = await d.refusals.behind(id, w.usage, null, period);
+  const rows = await d.refusals.behind(id, w.usage, null);
   assert.deepEqual(
     rows?.map((r) => [r.quantity, r.group.resource]),
     [
@@ -113,7 +128,7 @@ run('a refusal can be explained down to the series that used the quota up', asyn
   );
   const explained = await w.usage.explain(rows?.[0]?.explain ?? '', null, Number);
   assert.equal(explained.kind, 'tally');
-  assert.equal(await d.refusals.behind(id, w.usage, new Set(['b']), period), null, 'of another tenant');
+  assert.equal(await d.refusals.behind(id, w.usage, new Set(['b'])), null, 'of another tenant');
   assert.deepEqual(d.refusals.list(new Set(['b']), 9), []);
   assert.deepEqual(
     d.refusals.counts(null).map((c) => [c.account, c.limit, c.calls, c.units]),
@@ -167,7 +182,7 @@ test('the ring of refusals and their counts are bounded', async () => {
 
 const reconciled = async (d: DecidedWorld): Promise<Reconciled[]> => {
   const rows: Reconciled[] = [];
-  for await (const row of d.ledger.reconcile(d.w.usage, d.w.clock.at)) rows.push(row);
+  for await (const row of d.ledger.reconcile(d.w.usage, (key) => key === 'units', d.w.clock.at)) rows.push(row);
   return rows;
 };
 

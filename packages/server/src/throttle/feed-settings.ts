@@ -58,3 +58,17 @@ export interface FeedDeps {
   moved?: (gate: Gate, used: number, now: Instant) => void;
   settings?: Partial<FeedSettings>;
 }
+
+/** Control facts that change what was used, whose it was, or which meters are told of from now on. */
+export const CHANGING = [
+  'owner',
+  'void',
+  'set',
+  'decision',
+  'quarantine',
+  'unobserved',
+  'meter',
+  'account',
+  'plan',
+  'limit',
+] as const;

@@ -62,6 +62,14 @@ run('a subtree, a resource, a value and a sum of meters each have their own coun
   assert.deepEqual(used(), await Promise.all(gates.map((g) => w.shown(g))));
 });
 
+run('who came in time does not make the next one wait in vain', async (w) => {
+  for (const account of ['a', 'b', 'c']) {
+    const own = metered({ account });
+    assert.deepEqual(await w.feed.ensure([own], NOW), [], account);
+    await w.feed.ensure([own, metered({ account, key: 'other' })], NOW);
+  }
+});
+
 run('many counters of one shape are one question', async (w) => {
   const gates = Array.from({ length: 40 }, (_, i) => metered({ account: `x${i}` }));
   await w.feed.ensure([...gates, metered(), metered({ account: 'b' })], NOW);

@@ -5,30 +5,16 @@
  */
 import type { CommittedBatch } from '../domain/committed.ts';
 import type { Receipt } from '../domain/fact.ts';
-import { isCounter } from '../domain/meter.ts';
 import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
-import { type FeedDeps, type FeedSettings, feedDefaults } from './feed-settings.ts';
-import { Followed, FollowedIndex } from './followed.ts';
+import { CHANGING, type FeedDeps, type FeedSettings, feedDefaults } from './feed-settings.ts';
+import { Followed } from './followed.ts';
+import { FollowedIndex } from './followed-index.ts';
 import { RecentFacts } from './recent-facts.ts';
 import type { Gate, MeteredFeed } from './types.ts';
 import { askBases } from './usage-base.ts';
 import { factsOf, type UsageFact } from './usage-fact.ts';
-import { usageText, wholeUnits } from './usage-scope.ts';
-
-/** Control facts that change what was used, whose it was, or which meters are told of from now on. */
-const CHANGING = [
-  'owner',
-  'void',
-  'set',
-  'decision',
-  'quarantine',
-  'unobserved',
-  'meter',
-  'account',
-  'plan',
-  'limit',
-] as const;
+import { addsUp, usageText, wholeUnits } from './usage-scope.ts';
 
 export class Feed implements MeteredFeed {
   private readonly deps: FeedDeps;
@@ -147,7 +133,8 @@ export class Feed implements MeteredFeed {
       counter = new Followed(gate, this.deps.engine.period(gate, now), now);
       this.keep(counter);
     } else if (now >= counter.to) counter = this.roll(counter, now);
-    counter.gate = gate;
+    // One that says the same stays: what was told of it is known by it.
+    if (counter.gate.limit.version !== gate.limit.version) counter.gate = gate;
     counter.usedAt = now;
     this.byGate.set(gate, counter);
     this.show(counter, now);
@@ -190,8 +177,9 @@ export class Feed implements MeteredFeed {
       const over = new AbortController();
       const all = Promise.all(counters.map((c) => (c.isReady ? null : new Promise<void>((r) => c.waiting.push(r)))));
       void this.pump();
-      const late = clock.sleep(this.settings.waitMs, over.signal).then(() => this.rest());
-      await Promise.race([all, late.catch(() => undefined)]);
+      const late = clock.sleep(this.settings.waitMs, over.signal).catch(() => undefined);
+      const isLate = await Promise.race([all.then(() => false), late.then(() => true)]);
+      if (isLate) this.rest();
       over.abort();
     }
     return missing.filter((gate) => !this.isAtHand(gate, now) && !this.isWithinBound(gate, cost));
@@ -291,17 +279,7 @@ export class Feed implements MeteredFeed {
     this.records = rows.length === 0 ? 0 : Math.min(...rows.map((r) => r.frontier));
     if (now - this.levelsAt < this.settings.levelMs && now >= this.levelsAt) return;
     this.levelsAt = now;
-    for (const counter of this.byText.values()) if (!this.addsUp(counter)) this.stale.add(counter);
-  }
-
-  private addsUp({ meters }: Followed): boolean {
-    return meters.every((key) => {
-      const meter = this.deps.book.meter(key);
-      return (
-        meter === undefined ||
-        isCounter(meter) ||
-        (meter.kind === 'delta' && ['sum', 'count'].includes(meter.aggregation))
-      );
-    });
+    for (const counter of this.byText.values())
+      if (!counter.meters.every((key) => addsUp(book.meter(key)))) this.stale.add(counter);
   }
 }

@@ -1,4 +1,4 @@
-/** Metered counters that are followed: the usage of one scope in one period, and which facts bear on which of them. */
+/** A metered counter that is followed: the usage of one scope in one period, as far as it is known. */
 import type { Quantity } from '../domain/quantity.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import type { Gate } from './types.ts';
@@ -111,78 +111,3 @@ export class Followed implements Wanted {
     for (const resolve of this.waiting.splice(0)) resolve();
   }
 }
-
-/** Finds the counters that a fact bears on, by the texts of their scopes. */
-export class FollowedIndex {
-  private readonly byMeter = new Map<string, Map<string, Set<Followed>>>();
-  /** Dimensions that are asked for, by meter. */
-  private readonly dimensions = new Map<string, Set<string>>();
-  private readonly parentOf: (account: string) => string | null;
-
-  constructor(parentOf: (account: string) => string | null) {
-    this.parentOf = parentOf;
-  }
-
-  add(counter: Followed): void {
-    const { dimension } = counter.scope;
-    for (const meter of counter.meters) {
-      setIn(setOf(this.byMeter, meter, newMap), scopeText(counter.scope), counter);
-      if (dimension !== null) setOf(this.dimensions, meter, () => new Set<string>()).add(dimension.name);
-    }
-  }
-
-  remove(counter: Followed): void {
-    const text = scopeText(counter.scope);
-    for (const meter of counter.meters) {
-      const scopes = this.byMeter.get(meter);
-      const set = scopes?.get(text);
-      set?.delete(counter);
-      if (set?.size === 0) scopes?.delete(text);
-      if (scopes?.size === 0) this.byMeter.delete(meter);
-    }
-  }
-
-  isFollowed(meter: string): boolean {
-    return this.byMeter.has(meter);
-  }
-
-  *of(fact: UsageFact): Iterable<Followed> {
-    const scopes = this.byMeter.get(fact.meter);
-    if (scopes === undefined) return;
-    for (const text of this.textsOf(fact)) yield* scopes.get(text) ?? NONE;
-  }
-
-  private *textsOf({ meter, account, resource, dimensions }: UsageFact): Iterable<string> {
-    const whole = { subtree: false, resource: null, dimension: null };
-    yield scopeText({ ...whole, account: null, subtree: true });
-    yield scopeText({ ...whole, account: null, resource });
-    if (account === null) return;
-    yield scopeText({ ...whole, account });
-    yield scopeText({ ...whole, account, resource });
-    for (const name of this.dimensions.get(meter) ?? []) {
-      const value = dimensions[name] ?? '';
-      yield scopeText({ ...whole, account, dimension: { name, value } });
-    }
-    for (let above: string | null = account; above !== null; above = this.parentOf(above))
-      yield scopeText({ ...whole, account: above, subtree: true });
-  }
-}
-
-const NONE: readonly Followed[] = [];
-const newMap = (): Map<string, Set<Followed>> => new Map();
-
-/** Lengths keep what anybody may send from reading as something else. */
-const scopeText = ({ account, subtree, resource, dimension }: Scope): string => {
-  const whose = account === null ? '*' : `${account.length}:${account}`;
-  if (resource !== null) return `r${whose}${resource}`;
-  if (dimension !== null) return `d${whose}${dimension.name.length}:${dimension.name}${dimension.value}`;
-  return subtree ? `s${whose}` : `a${whose}`;
-};
-
-function setOf<V>(map: Map<string, V>, key: string, make: () => V): V {
-  const value = map.get(key) ?? make();
-  map.set(key, value);
-  return value;
-}
-const setIn = (map: Map<string, Set<Followed>>, key: string, counter: Followed): void =>
-  void setOf(map, key, () => new Set<Followed>()).add(counter);

@@ -5,7 +5,7 @@
 import type { Clock } from '../domain/environment.ts';
 import type { FailMode, Limit } from '../domain/limit/limit.ts';
 import type { Instant } from '../domain/window.ts';
-import type { Ask } from './ask.ts';
+import { type Ask, askText } from './ask.ts';
 import type { Engine } from './engine.ts';
 import { policyOf } from './policy.ts';
 import { Reservations } from './reservations.ts';
@@ -58,6 +58,7 @@ const HOLD_MS = 86_400_000;
 /** Most of what is left that one chunk takes: others want some too. */
 const SHARE = 4;
 const TRIES = 8;
+const REFUSED_MOST = 10_000;
 
 interface Lent {
   ask: Ask;
@@ -69,6 +70,8 @@ export class Leases {
   private readonly deps: LeaseDeps;
   private readonly reservations: Reservations;
   private readonly lent = new Map<string, Lent>();
+  /** The last refusals, the oldest first. */
+  private readonly refused = new Map<string, Answer>();
 
   constructor(deps: LeaseDeps) {
     this.deps = deps;
@@ -77,7 +80,7 @@ export class Leases {
 
   /** Throws LimitError `limit.holds` when too many are open. */
   async take(asked: LeaseAsk): Promise<Lease> {
-    const { throttle, clock, decided } = this.deps;
+    const { throttle, clock } = this.deps;
     const ask = plain(asked);
     for (let tries = 1; ; tries++) {
       const before = clock.now();
@@ -91,8 +94,7 @@ export class Leases {
       // Room there is, but what was granted for it went to another meanwhile, or less was granted.
       const lacksGrant = !answer.allowed && answer.decision?.retryAfterMs === 0 && unknown.length === 0;
       if (lacksGrant && tries < TRIES) continue;
-      if (!answer.allowed) decided(ask, question, amount, answer, now);
-      this.remember(id, ask);
+      this.remember(ask, id, answer);
       return this.leaseOf(question, id, amount, answer, now);
     }
   }
@@ -125,10 +127,11 @@ export class Leases {
     decided(ask, question, units, ADMITTED, now);
   }
 
-  /** Refused elsewhere by an answer of ours of the last second. */
+  /** Refused by who holds the leases: explained by our last refusal of the same question. */
   refusedThere(ask: Ask, units: number): void {
-    const now = this.deps.clock.now();
-    this.deps.decided(ask, this.deps.throttle.question(ask, now), units, REFUSED_THERE, now);
+    const { throttle, clock, decided } = this.deps;
+    const now = clock.now();
+    decided(ask, throttle.question(ask, now), units, this.refused.get(askText(ask)) ?? REFUSED_THERE, now);
   }
 
   /** For a timer: what is over counts as used. */
@@ -182,8 +185,13 @@ export class Leases {
     };
   }
 
-  private remember(id: string | null, ask: Ask): void {
+  private remember(ask: Ask, id: string | null, answer: Answer): void {
     if (id !== null) this.lent.set(id, { ask, used: 0 });
+    if (answer.allowed) return;
+    const key = askText(ask);
+    this.refused.delete(key);
+    this.refused.set(key, answer);
+    if (this.refused.size > REFUSED_MOST) this.refused.delete(this.refused.keys().next().value ?? '');
   }
 }
 
@@ -200,7 +208,7 @@ const REFUSED_THERE: Answer = {
   ...ADMITTED,
   allowed: false,
   reason: 'limit.reached',
-  detail: 'refused by a middleware, from an answer of the last second',
+  detail: 'refused while no answer was at hand',
 };
 
 const plain = ({ account, action, meter, resource, dimensions }: Ask): Ask => ({

@@ -97,14 +97,19 @@ export class Ledger {
   }
 
   /** Every row with what the meter shows of it. One question a row. */
-  async *reconcile(usage: Pick<Usage, 'query'>, now: Instant): AsyncIterable<Reconciled> {
+  async *reconcile(
+    usage: Pick<Usage, 'query'>,
+    isMeter: (key: string) => boolean,
+    now: Instant,
+  ): AsyncIterable<Reconciled> {
     for (const { row, gate } of [...this.rows.values()]) {
-      const metered = row.incomparable === '' ? await meteredOf(usage, gate, row) : null;
+      const incomparable = row.incomparable || (isMeter(row.meter) ? '' : 'no meter has this name');
+      const metered = incomparable === '' ? await meteredOf(usage, gate, row) : null;
       const { offered, admitted, refused, shadowed } = row;
       // Shadowed calls were admitted all the same, and so they were metered.
       const difference = metered === null ? null : metered - (admitted + shadowed);
       const isBalanced = admitted + refused + shadowed === offered;
-      yield { ...row, metered, difference, isBalanced, isRunning: now < row.to + PUBLISHED_MS };
+      yield { ...row, incomparable, metered, difference, isBalanced, isRunning: now < row.to + PUBLISHED_MS };
     }
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Receipt } from '../domain/fact.ts';
 import { metersOf } from '../domain/limit/limit.ts';
+import { periodAt } from '../domain/limit/period.ts';
 import { compare, parseQuantity } from '../domain/quantity.ts';
 import type { Instant } from '../domain/window.ts';
 import type { Usage, UsageRow, Viewer } from '../usage/index.ts';
@@ -101,13 +102,13 @@ export class Refusals {
    * The usage behind a refusal, by series, the largest first; each row names what to ask explain about. Null: there is no
    * such refusal. Of decided limits too: their decisions are usage.
    */
-  async behind(id: string, usage: Pick<Usage, 'query'>, viewer: Viewer, period: PeriodOf): Promise<UsageRow[] | null> {
+  async behind(id: string, usage: Pick<Usage, 'query'>, viewer: Viewer): Promise<UsageRow[] | null> {
     const kept = this.keptOf(id);
     if (kept === undefined || (viewer !== null && !viewer.has(kept.refusal.account))) return null;
     const { gate, refusal } = kept;
     if (gate === null || gate.limit.rule.kind !== 'quota') return [];
     const { account, subtree, resource, dimension } = scopeOf(gate);
-    const { from } = period(gate, refusal.at);
+    const { from } = periodAt(gate.calendar, gate.limit.rule.period, refusal.at);
     const filter = {
       meters: metersOf(gate.limit.meter),
       subtree,
@@ -165,8 +166,6 @@ export class Refusals {
     return kept?.refusal.id === id ? kept : undefined;
   }
 }
-
-export type PeriodOf = (gate: Gate, now: Instant) => { from: Instant; to: Instant };
 
 const ROWS_MAX = 100;
 const limitOf = ({ limit }: Gate): Refusal['limit'] => {

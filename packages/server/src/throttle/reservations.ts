@@ -147,9 +147,9 @@ export class Reservations {
 
   /** Holds are let go in any case. */
   private lapse(id: string, held: Reservation, now: Instant): void {
-    if (this.bounds.lapsed === 'back') return this.giveBack(id, held, now);
+    const used = this.bounds.lapsed === 'back' ? 0 : held.amount;
     this.drop(id, held);
-    this.engine.settle(held.prepared, held.amount, held.amount, now, held);
+    this.engine.settle(held.prepared, held.amount, used, now, held);
   }
 
   private drop(id: string, { account }: Reservation): void {

@@ -77,7 +77,7 @@ export class Throttle {
   /** Null: everything the decision needs is at hand. */
   prepare(prepared: Prepared, cost: number, now: Instant): Promise<readonly Gate[]> | null {
     const { feed, grants } = this.parts;
-    const metered = feed.ensure(prepared.gates, now);
+    const metered = feed.ensure(prepared.gates, now, cost);
     const granted = grants.ensure(prepared, cost, now);
     if (metered === null) return granted;
     return granted === null ? metered : Promise.all([metered, granted]).then((all) => all.flat());

@@ -71,7 +71,7 @@ export interface MeteredFeed {
    * Null: all metered gates among them are followed already. Otherwise resolves, in bounded time, to those that still
    * are not: their fail mode answers. `bounded` is counted here: such a gate is unknown only when its bound is used up.
    */
-  ensure(gates: readonly Gate[], now: Instant): Promise<readonly Gate[]> | null;
+  ensure(gates: readonly Gate[], now: Instant, cost?: number): Promise<readonly Gate[]> | null;
 }
 
 /** Keeps durable grants ahead of what decided quotas admit. */

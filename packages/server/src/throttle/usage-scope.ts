@@ -1,5 +1,6 @@
 /** Whose usage a metered counter shows, and in which whole units a limit counts it. */
 import { AMOUNT_MAX, metersOf } from '../domain/limit/limit.ts';
+import { isCounter, type Meter } from '../domain/meter.ts';
 import { divide, type Quantity, SCALE } from '../domain/quantity.ts';
 import { dimensionText } from '../domain/series.ts';
 import type { Gate } from './types.ts';
@@ -38,3 +39,7 @@ export function wholeUnits(used: Quantity): number {
   if (units <= 0n) return 0;
   return units >= BigInt(AMOUNT_MAX) ? AMOUNT_MAX : Number(units);
 }
+
+/** Folding what comes is enough; levels, maxima and distinct values have to be asked for. An unknown meter has nothing to ask. */
+export const addsUp = (meter: Meter | undefined): boolean =>
+  meter === undefined || isCounter(meter) || (meter.kind === 'delta' && ['sum', 'count'].includes(meter.aggregation));

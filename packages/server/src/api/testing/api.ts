@@ -75,6 +75,13 @@ export interface TestApi {
   ): Promise<Answer>;
 }
 
+let lives = 0;
+/** Deadlines never come: what is waited for is there in the end. */
+const patient = (clock: Clock): Clock => ({
+  now: () => clock.now(),
+  elapsed: () => clock.elapsed(),
+  sleep: () => new Promise(() => undefined),
+});
 const who = (tenant: string) => ({ tenant, author: 'test', reason: '' });
 
 const openContext = async (clock: TestClock, config: Config, dir: string): Promise<Context> => {
@@ -124,9 +131,12 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     usage,
     registry,
     receipts,
-    clock,
+    clock: patient(clock),
     report: () => undefined,
     legacyHeaders: false,
+    append: (...what) => log.append(...what),
+    random: { hex: (n) => `${lives++}`.padStart(2 * n, '0'), fraction: () => 0.5 },
+    record: () => undefined,
   });
   if (ingest !== null) ingest.onCommitted(throttling.committed);
   return {
@@ -144,6 +154,7 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     throttle: throttling.throttle,
     leases: throttling.leases,
     rateLimits: throttling.rateLimits,
+    aftermath: throttling.aftermath,
     newSecret,
     spools: new Map(),
     phase: () => 'ready',

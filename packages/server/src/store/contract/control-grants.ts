@@ -3,6 +3,13 @@ import assert from 'node:assert/strict';
 import type { ControlStore, GrantAsk } from '../control-store.ts';
 import type { Cases } from './control-cases.ts';
 
+/** What grants are kept in, whatever else it keeps. */
+type GrantStore = Pick<ControlStore, 'takeGrants' | 'returnGrants' | 'forgetGrants'>;
+export interface GrantFixture {
+  store: GrantStore;
+  again(): Promise<GrantStore>;
+}
+
 const FROM = 1_795_000_000_000;
 const TO = FROM + 86_400_000;
 const ask = (more: Partial<GrantAsk> = {}): GrantAsk => ({
@@ -15,11 +22,12 @@ const ask = (more: Partial<GrantAsk> = {}): GrantAsk => ({
   ...more,
 });
 
-async function check(store: ControlStore, asked: GrantAsk, granted: number, taken: number): Promise<void> {
+async function check(store: GrantStore, asked: GrantAsk, granted: number, taken: number): Promise<void> {
   assert.deepEqual(await store.takeGrants([asked]), [{ granted, taken }]);
 }
 
-export const grantCases: Cases = {
+/** Of any store of grants. */
+export const sharedGrantCases: Readonly<Record<string, (fixture: GrantFixture) => Promise<void>>> = {
   'grants end at the amount, to the last unit': async ({ store }) => {
     await check(store, ask(), 10, 10);
     await check(store, ask(), 10, 20);
@@ -52,9 +60,18 @@ export const grantCases: Cases = {
       (await store.takeGrants(asks)).map((g) => g.granted),
       [2, 3, 4],
     );
-    assert.equal(await store.forgetGrants(TO + 1), 2);
     await check(store, ask({ from: TO, to: TO + 1, want: 0 }), 0, 3);
+    await check(store, ask({ counter: 'b', want: 0 }), 0, 2);
     assert.deepEqual(await store.takeGrants([]), []);
+  },
+
+  'amounts up to 2^53 - 1 are exact': async ({ store }) => {
+    const all = Number.MAX_SAFE_INTEGER;
+    const ten15 = 1_000_000_000_000_000;
+    await check(store, ask({ counter: 'big', want: ten15, amount: all }), ten15, ten15);
+    await check(store, ask({ counter: 'big', want: all, amount: all }), all - ten15, all);
+    await store.returnGrants([{ counter: 'big', from: FROM, units: 1 }]);
+    await check(store, ask({ counter: 'big', want: all, amount: all }), 1, all);
   },
 
   'two handles that ask at once are never granted more than there is': async ({ store, again }) => {
@@ -69,5 +86,16 @@ export const grantCases: Cases = {
         both.reduce((sum, g) => sum + (g[at]?.granted ?? 0), 0),
         25,
       );
+  },
+};
+
+export const grantCases: Cases = {
+  ...sharedGrantCases,
+
+  'periods that are over are forgotten': async ({ store }) => {
+    await store.takeGrants([ask({ counter: 'b' }), ask({ from: TO, to: TO + 1, want: 3 }), ask()]);
+    assert.equal(await store.forgetGrants(TO + 1), 2);
+    await check(store, ask({ from: TO, to: TO + 1, want: 0 }), 0, 3);
+    await check(store, ask({ want: 0 }), 0, 0);
   },
 };
