@@ -50,7 +50,8 @@ export class Aftermath {
 
   /** For Throttle: a decision was made. */
   readonly decided = (ask: Ask, question: Question, cost: number, answer: Answer, now: Instant): void => {
-    this.refusals.note(ask, question, cost, answer, now);
+    // A question that charges nothing is no call: its no is an answer, not a refusal.
+    if (cost > 0) this.refusals.note(ask, question, cost, answer, now);
     this.ledger.note(ask, question, cost, answer, now);
     this.usage.note(ask, question, cost, answer);
     this.notices.touch(question.prepared);
