@@ -31,7 +31,7 @@ export const areas: readonly Area[] = [
   { name: 'alone', prefix: 'test/alone', short: 20, long: 60 },
   { name: 'simulation', prefix: 'test/simulation/', short: 30, long: 400 },
   { name: 'kill', prefix: 'test/scenarios/kill', short: 60, long: 480 },
-  { name: 'scenarios', prefix: 'test/scenarios/', short: 140, long: 420 },
+  { name: 'scenarios', prefix: 'test/scenarios/', short: 140, long: 560 },
   { name: 'bench', prefix: 'bench/', short: 10, long: 60 },
 ];
 

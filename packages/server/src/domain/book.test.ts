@@ -117,8 +117,6 @@ test('what the installation brings under the name of an account is the accountâ€
   assert.deepEqual([at(9), at(10), at(20)], ['ada', 'bob', null]);
   assert.equal(b.ownerAt('bob', 'ada', 9), 'bob');
   assert.equal(b.ownerAt('', 'nobody', 9), null);
-  assert.deepEqual(b.resourcesOf('ada', 0, 9), [{ tenant: '', resource: 'ada' }]);
-  assert.deepEqual(b.resourcesOf('ada', 10, 30), []);
 });
 
 test('telling the same owner again is no change', () => {
@@ -132,31 +130,6 @@ test('names with anything in them stay apart', () => {
   assert.equal(b.ownerAt('a1', ':b', 1), 'y');
   assert.equal(b.ownerAt('a\n', 'b', 1), 'z');
   assert.equal(b.ownerAt('a', '\nb', 1), 'a');
-});
-
-test('the resources of an account are those it or one below it owned at any time of the span', () => {
-  const b = book(
-    account('top'),
-    account('low', 'top'),
-    owner('sold', 'low', 0),
-    owner('sold', 'else', 10),
-    owner('bought', 'top', 20),
-    owner('other', 'else', 0),
-    ['low', resource('plain', null)],
-    ['low', owner('given', 'else', 15)],
-  );
-  const of = (id: string, from: number, to: number, subtree?: boolean) =>
-    b
-      .resourcesOf(id, from, to, subtree)
-      .map((r) => `${r.tenant}/${r.resource}`)
-      .sort();
-  // What comes under the name of an account is the account's too.
-  const named = ['/low', '/top'];
-  assert.deepEqual(of('top', 0, 30), ['/bought', '/low', '/sold', '/top', 'low/given', 'low/plain']);
-  assert.deepEqual(of('top', 10, 20), [...named, 'low/given', 'low/plain']);
-  assert.deepEqual(of('top', 15, 20), [...named, 'low/plain']);
-  assert.deepEqual(of('top', 0, 30, false), ['/bought', '/top']);
-  assert.deepEqual(of('else', 0, 10), ['/other']);
 });
 
 test('owners over time: the parts cover the span, differ from their neighbours and agree with each instant', () => {
@@ -344,6 +317,5 @@ test('a book of many accounts and resources is folded in seconds', {
   for (let i = 0; i < 100_000; i++) put(account(`account-${i}`, i < 100 ? null : `account-${i % 100}`));
   for (let i = 0; i < 1_000_000; i++) put(owner(`resource-${i}`, `account-${i % 100_000}`, i));
   assert.equal(b.descendants('account-7').length, 999);
-  assert.equal(b.resourcesOf('account-7', 0, 2_000_000).length, 10_000);
   assert.equal(b.ownerAt('', 'resource-999999', 2_000_000), 'account-99999');
 });

@@ -10,11 +10,11 @@ import type { Decisions } from './delta.ts';
 import type { Receipt } from './fact.ts';
 import { Catalogue } from './limit/catalogue.ts';
 import { builtinMeters, type Meter } from './meter.ts';
-import { type Ownership, Ownerships, place, type ResourceRef } from './ownership.ts';
+import { type Ownership, Ownerships, place } from './ownership.ts';
 import type { Series } from './series.ts';
 import type { Instant, Interval } from './window.ts';
 
-export type { Ownership, ResourceRef } from './ownership.ts';
+export type { Ownership } from './ownership.ts';
 
 /** What holds for a source nobody has said anything about. */
 export const sourceDefaults = {
@@ -63,7 +63,6 @@ export class Book {
         break;
       case 'resource':
         this.resources.set(place(tenant, body.id), { ...body, tenant });
-        this.owners.know(tenant, body.id);
         break;
       case 'owner':
         this.owners.put(tenant, body);
@@ -148,11 +147,6 @@ export class Book {
   ownerIntervals(tenant: string, resource: string, from: Instant, to: Instant): Ownership[] {
     return this.owners.intervals(tenant, resource, from, to);
   }
-  /** Known resources that were the account's, or with `subtree` one's below it, at any time in [from, to). */
-  resourcesOf(account: string, from: Instant, to: Instant, subtree = true): ResourceRef[] {
-    return this.owners.of(subtree ? [account, ...this.tree.descendants(account)] : [account], from, to);
-  }
-
   source(tenant: string, id: string): SourceFact {
     return this.sources.get(place(tenant, id)) ?? { kind: 'source', id, ...sourceDefaults };
   }
