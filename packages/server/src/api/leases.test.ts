@@ -83,6 +83,24 @@ test('what was admitted while nobody answered is charged above any limit', async
   assert.equal(await usedOf(api), 130);
 });
 
+test('what a limit in shadow would have refused is told, of what was used', async (t) => {
+  const api = await withLimits(t, '      - {key: tried, meter: requests, quota: 5, per: month, shadow: true}\n');
+  const { id, granted } = await take(api, { want: 10 });
+  assert.equal(granted, 10);
+  await settle(api, id, 8);
+  const { items } = (await api.call(api.admin, 'GET', '/api/v1/refusals')).body;
+  assert.deepEqual([items.length, items[0]?.kind, items[0]?.cost], [1, 'shadowed', 8]);
+});
+
+test('what was refused elsewhere is told by the refusal that was given', async (t) => {
+  const api = await withLimits(t, '      - {key: calls, meter: requests, quota: 1, per: month}\n');
+  await take(api, {});
+  await take(api, {});
+  await take(api, { refused: 7 });
+  const { items } = (await api.call(api.admin, 'GET', '/api/v1/refusals')).body;
+  assert.deepEqual([items.length, items[0]?.cost, items[0]?.limit], [1, 7, 'calls']);
+});
+
 test('a metered limit lends nothing and says how long the answer holds', async (t) => {
   const api = await withLimits(
     t,

@@ -101,7 +101,6 @@ const tooMany = (error: unknown): never => {
 };
 
 export const leaseRoutes = (app: App, context: Context): void => {
-  const { leases } = context;
   const take = {
     tags: ['limits'],
     summary: 'Lends units to who decides by itself, after taking back what is settled',
@@ -114,10 +113,10 @@ export const leaseRoutes = (app: App, context: Context): void => {
     const { account, action = '', meter = REQUESTS, resource = '', dimensions = {} } = asked;
     const ask = { account, action, meter, resource, dimensions };
     reach(context, who, account);
-    for (const { id, used } of settled) leases.settle(id, used, true, (other) => mayReach(context, who, other));
-    if (owed > 0) await leases.owe(ask, owed);
-    if (refused > 0) leases.refusedThere(ask, refused);
-    return rowOf(await leases.take({ ...ask, want: Math.max(want, least), least }).catch(tooMany));
+    for (const { id, used } of settled) context.leases.settle(id, used, true, (other) => mayReach(context, who, other));
+    if (owed > 0) await context.leases.owe(ask, owed);
+    if (refused > 0) context.leases.refusedThere(ask, refused);
+    return rowOf(await context.leases.take({ ...ask, want: Math.max(want, least), least }).catch(tooMany));
   });
   const settle = {
     tags: ['limits'],
@@ -139,6 +138,8 @@ export const leaseRoutes = (app: App, context: Context): void => {
   app.post('/api/v1/leases/:id', { schema: settle }, (request) => {
     const who = need(request, 'ingest');
     const { used, done = true } = request.body;
-    return { settled: leases.settle(request.params.id, used, done, (account) => mayReach(context, who, account)) };
+    return {
+      settled: context.leases.settle(request.params.id, used, done, (account) => mayReach(context, who, account)),
+    };
   });
 };

@@ -14,7 +14,8 @@ import { NameIndex } from './name-index.ts';
 const TAG = STATE;
 /** Number of the shape x 4, plus KNOWN and OPEN. */
 const SHAPE = STATE + 1;
-const WIDTH = STATE + 2;
+/** Eight numbers, so that a counter is one line of the processor's cache. */
+const WIDTH = STATE + 4;
 const KNOWN = 1;
 const OPEN = 2;
 

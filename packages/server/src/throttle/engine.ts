@@ -210,8 +210,13 @@ export class Engine implements DecisionEngine {
     const allowed = fitsAt < 0;
     const retryAfterMs = allowed ? 0 : fitsAt === NEVER ? null : Math.max(0, fitsAt - now);
     if (gate < 0) return { allowed, gate, limit: 0, used: 0, remaining: 0, resetAt: now, retryAfterMs, shadowed };
-    const { limit, used, remaining, resetAt } = this.gateStatus(ready, gate, now);
-    return { allowed, gate, limit, used, remaining, resetAt, retryAfterMs, shadowed };
+    const { algorithm, capacity } = ready.bearings[gate] as Bearing;
+    // Brought to `now` already, like all gates of the decision.
+    const cell = this.lookup.again(ready, gate);
+    const used = algorithm.used(cell, ready.bearings[gate] as Bearing, now);
+    const remaining = used < capacity ? capacity - used : 0;
+    const resetAt = algorithm.resetAt(cell);
+    return { allowed, gate, limit: capacity, used, remaining, resetAt, retryAfterMs, shadowed };
   }
 
   private gateStatus(ready: Ready, i: number, now: Instant): GateStatus {

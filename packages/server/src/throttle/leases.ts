@@ -62,6 +62,8 @@ const REFUSED_MOST = 10_000;
 
 interface Lent {
   ask: Ask;
+  /** How it was lent: limits in shadow and soft ones are told of by it. */
+  answer: Answer;
   /** Units told to be used so far; they are usage already. */
   used: number;
 }
@@ -109,7 +111,7 @@ export class Leases {
     this.reservations.expire(now);
     const lent = this.lent.get(id);
     if (lent === undefined || !mayReach(lent.ask.account) || !this.reservations.has(id)) return false;
-    if (used > lent.used) decided(lent.ask, throttle.question(lent.ask, now), used - lent.used, ADMITTED, now);
+    if (used > lent.used) decided(lent.ask, throttle.question(lent.ask, now), used - lent.used, lent.answer, now);
     lent.used = Math.max(lent.used, used);
     if (!done) return true;
     this.lent.delete(id);
@@ -186,7 +188,7 @@ export class Leases {
   }
 
   private remember(ask: Ask, id: string | null, answer: Answer): void {
-    if (id !== null) this.lent.set(id, { ask, used: 0 });
+    if (id !== null) this.lent.set(id, { ask, answer, used: 0 });
     if (answer.allowed) return;
     const key = askText(ask);
     this.refused.delete(key);

@@ -76,10 +76,12 @@ async function run(t: TestContext, work: Omit<Work, 'file'>, kills: number, seed
     assert.ok(fleet.admitted() <= amount, `${fleet.admitted()} of ${amount}, seed ${seed}`);
   }
   await fleet.spent();
-  // What two of them return, the third one admits.
-  for (let slot = 1; slot < PROCESSES; slot++) await fleet.end(slot, 'SIGTERM');
-  await fleet.spent();
-  await fleet.end(0, 'SIGTERM');
+  if (isLong) {
+    // What two of them return, the third one admits.
+    for (let slot = 1; slot < PROCESSES; slot++) await fleet.end(slot, 'SIGTERM');
+    await fleet.spent();
+  }
+  for (let slot = 0; slot < PROCESSES; slot++) await fleet.end(slot, 'SIGTERM');
   const admitted = fleet.admitted();
   assert.ok(admitted <= work.amount, `${admitted} of ${work.amount}, seed ${seed}`);
   t.diagnostic(`${admitted} of ${work.amount} after ${kills} kills, seed ${seed}`);
@@ -90,7 +92,11 @@ async function run(t: TestContext, work: Omit<Work, 'file'>, kills: number, seed
 async function check(t: TestContext, work: Omit<Work, 'file'>, kills: number): Promise<void> {
   const seed = isLong ? process.hrtime.bigint() % 1_000_000n : 7n;
   const admitted = await run(t, work, kills, Number(seed));
-  const least = kills === 0 ? 0.99 * work.amount : work.amount - kills * 2 * (work.amount / 100 + 3);
+  const least = !isLong
+    ? 0.8 * work.amount
+    : kills === 0
+      ? 0.99 * work.amount
+      : work.amount - kills * 2 * (work.amount / 100 + 3);
   assert.ok(admitted >= least, `${admitted} of ${work.amount}, at least ${least}, seed ${seed}`);
 }
 
@@ -106,7 +112,7 @@ test('three processes on one Redis admit nearly all of a strict limit, and under
     }
   };
   if (isLong) await onOne(3000, 0);
-  await onOne(isLong ? 30_000 : 3000, isLong ? 10 : 2);
+  await onOne(isLong ? 30_000 : 2000, isLong ? 10 : 1);
 });
 
 test('three processes on one PostgreSQL do the same', {
