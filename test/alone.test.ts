@@ -113,7 +113,7 @@ test(
        request.on('end', () => {
          const { source, series, readings } = JSON.parse(body);
          console.log(request.url, source, readings.length >= 4, series.some((s) => s.resource === 'host/alone/lo'));
-         response.end('{}');
+         response.end('{"accepted":1,"duplicates":0,"conflicts":0,"rejected":0,"items":[],"receipts":null}');
        });
      });
      server.listen(0, '127.0.0.1', () => {

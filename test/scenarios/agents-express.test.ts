@@ -125,7 +125,7 @@ test('the example of ten lines shows for each tenant the bytes its client sent a
       const key = await post<{ secret: string }>(server, '/api/v1/keys', {
         account: null,
         scopes: ['ingest'],
-        sources: ['shop'],
+        sources: ['shop/*'],
       });
       const app = wire.spawn(wire.left, ['sh', '-c', `cd ${dir} && exec ${process.execPath} express.mjs`], {
         TOLLGATE_URL: outlet.url,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReadingsBatch } from '@tollgate/event';
 import { Collector } from './collector.ts';
+import { outcomeOf } from './publish/testing/outcome.ts';
 import { realClock, realRandomness } from './real.ts';
 
 const settings = { source: 'host/test', intervalMs: 5, statePath: '/state' };
@@ -31,7 +32,7 @@ const world = () => {
     network: {
       post: async (_path: string, body: string) => {
         batches.push(JSON.parse(body) as ReadingsBatch);
-        return { status: 200, retryAfter: 0, body: '{}' };
+        return { status: 200, retryAfter: 0, body: outcomeOf(1) };
       },
     },
     clock: realClock,

@@ -106,7 +106,7 @@ export class Collector {
   async pass(): Promise<number> {
     const pass = this.#poller.pass();
     await this.#events.seen?.(pass.interfaces);
-    this.publisher.offer({ ...portionOf(pass, this.#settings), kept: () => this.#remember(pass.memory) });
+    this.publisher.offer({ ...portionOf(pass, this.#settings), settled: (kept) => this.#settled(pass.memory, kept) });
     this.#sending?.ring();
     return pass.interfaces.length;
   }
@@ -150,8 +150,8 @@ export class Collector {
     }
   }
 
-  #remember(memory: Memory): void {
-    if (this.#settings.statePath === '') return;
+  #settled(memory: Memory, kept: boolean): void {
+    if (!kept || this.#settings.statePath === '') return;
     try {
       this.#world.disk.replace(this.#settings.statePath, `${JSON.stringify(memory)}\n`);
     } catch (error) {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReadingsBatch } from '@tollgate/event';
 import type { HttpAnswer } from './environment.ts';
+import { outcomeOf } from './publish/testing/outcome.ts';
 import { type Portion, Publisher, publisherDefaults, type Report } from './publisher.ts';
 
-const OK: HttpAnswer = { status: 200, retryAfter: 0, body: '{"accepted":1}' };
+const OK: HttpAnswer = { status: 200, retryAfter: 0, body: outcomeOf(1) };
 const answer = (status: number, retryAfter = 0, body = ''): HttpAnswer => ({ status, retryAfter, body });
 
 /** `script`: one entry per request; 'lost' means no answer. After its end every request is accepted. */
@@ -93,6 +94,17 @@ test('an answer that no repetition changes is reported and does not block what f
   assert.ok(reports.some((r) => r.level === 'error' && r.message.includes('bad field')));
 });
 
+for (const body of ['', '<html>Please log in</html>', 'null', '[]', '{"error":"x"}'])
+  test(`a 2xx with ${body === '' ? 'nothing' : body} in it acknowledges nothing, and is told`, async () => {
+    const { p, bodies, reports } = publisher([answer(200, 0, body)]);
+    let settled = 0;
+    p.offer({ ...portion(10, [['a', 1n]]), settled: () => settled++ });
+    await p.drain();
+    assert.deepEqual([bodies.length, settled, p.lost], [2, 1, 0]);
+    assert.equal(bodies[0], bodies[1]);
+    assert.ok(reports.some(({ message }) => /not a Tollgate server/.test(message)));
+  });
+
 test('a pass larger than one request is cut, and only its last part vouches for completeness', async () => {
   const { p, batches } = publisher([]);
   let acknowledged = 0;
@@ -101,7 +113,7 @@ test('a pass larger than one request is cut, and only its last part vouches for 
       10,
       Array.from({ length: 25_000 }, (_, i) => [`r${i}`, BigInt(i)] as [string, bigint]),
     ),
-    kept: () => acknowledged++,
+    settled: () => acknowledged++,
   });
   await p.drain();
   assert.deepEqual(
@@ -125,7 +137,7 @@ test('with the server away memory is bounded, and first and last value of every 
         ['a', BigInt(k), epoch, k === 501 ? 5000 : 0],
         ['b', BigInt(k)],
       ]),
-      kept: () => remembered++,
+      settled: () => remembered++,
     });
     assert.ok(p.waiting <= 210, `waiting ${p.waiting}`);
   }
@@ -144,7 +156,7 @@ test('with the server away memory is bounded, and first and last value of every 
 
 test('what the server did not take is said aloud', async () => {
   const { p, reports } = publisher([
-    answer(200, 0, '{"accepted":0,"rejected":1,"conflicts":0,"items":[{"message":"no such meter"}]}'),
+    answer(200, 0, '{"accepted":0,"duplicates":0,"rejected":1,"conflicts":0,"items":[{"message":"no such meter"}]}'),
   ]);
   p.offer(portion(10, [['a', 1n]]));
   await p.drain();

@@ -3,15 +3,15 @@
  *
  * Modes of `drain`, told once: idle (nothing queued) -> sending (one batch in flight, frozen: a repetition is byte for
  * byte the same, so the server settles it by its sequence) -> waiting (no answer, or one that asks to come again) ->
- * sending. A batch leaves the queue only by a 2xx, or by an answer that no repetition can change, which is reported.
+ * sending. A batch leaves the queue only by a 2xx with its outcome, or by an answer that no repetition can change, which is reported.
  * Where readings wait meanwhile is the queue's business: in memory, or on disk (backlog/).
  */
-import { itemsOf, type ReadingsBatch } from '@tollgate/event';
+import { type BatchOutcome, itemsOf, type ReadingsBatch } from '@tollgate/event';
 import type { Batch, ReadingsQueue } from './backlog/flight.ts';
 import { MemoryQueue } from './backlog/memory.ts';
 import type { Portion } from './backlog/pass.ts';
 import type { Clock, HttpAnswer, Network, Randomness } from './environment.ts';
-import { mayChange, reasonOf, refusals } from './publisher-answer.ts';
+import { mayChange, outcomeIn, reasonOf, refusals } from './publisher-answer.ts';
 
 export type { Portion, Sample } from './backlog/pass.ts';
 
@@ -77,12 +77,15 @@ export class Publisher {
       const batch = await this.#queue.next();
       if (batch === null) break;
       const answer = await this.#post(this.#body(batch), signal);
-      if (answer !== null && answer.status < 300) {
+      const isTaken = answer !== null && answer.status < 300;
+      const outcome = isTaken ? outcomeIn(answer.body) : null;
+      if (outcome !== null) {
         failures = 0;
-        this.#settle(answer);
-      } else if (answer !== null && !mayChange(answer.status)) {
+        this.#settle(outcome);
+      } else if (answer !== null && !isTaken && !mayChange(answer.status)) {
         this.#giveUp(batch, answer);
       } else {
+        if (answer !== null) this.#tell(answer, isTaken);
         await this.#clock.sleep(this.#pause(failures++, answer), signal);
       }
     }
@@ -97,19 +100,21 @@ export class Publisher {
 
   async #post(body: string, signal?: AbortSignal): Promise<HttpAnswer | null> {
     try {
-      const answer = await this.#network.post('/api/v1/readings', body, 'application/json', signal);
-      if (answer.status >= 300)
-        this.#report({ level: 'warn', message: `server answered ${answer.status}: ${answer.body.slice(0, 300)}` });
-      return answer;
+      return await this.#network.post('/api/v1/readings', body, 'application/json', signal);
     } catch (error) {
       if (!signal?.aborted) this.#report({ level: 'warn', message: `no answer: ${reasonOf(error)}` });
       return null;
     }
   }
 
-  #settle(answer: HttpAnswer): void {
+  #tell({ status, body }: HttpAnswer, isForeign: boolean): void {
+    const who = isForeign ? 'something that is not a Tollgate server' : 'server';
+    this.#report({ level: 'warn', message: `${who} answered ${status}: ${body.slice(0, 300)}` });
+  }
+
+  #settle(outcome: BatchOutcome): void {
     this.#queue.settle(true);
-    const refused = refusals(answer.body);
+    const refused = refusals(outcome);
     if (refused !== '') this.#report({ level: 'error', message: `not accepted by the server: ${refused}` });
   }
 

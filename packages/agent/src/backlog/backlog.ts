@@ -155,7 +155,7 @@ export class Backlog implements ReadingsQueue {
       this.#writing = 0;
       // Settled meanwhile, or not: it comes again from the disk, under other numbers, and the server knows the readings.
       this.#tail.ground();
-      for (const { kept } of [...flying, ...parts]) kept();
+      for (const { settled } of [...flying, ...parts]) settled(true);
       await this.#tidy();
       if (this.#trouble !== '') this.#report({ level: 'info', message: 'the disk takes readings again' });
       this.#trouble = '';

@@ -46,11 +46,11 @@ test('what is written is read: any text, every value up to 2^64 - 1, any order o
   fc.assert(
     fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
       const [writer, bytes] = [new PartWriter(), new Writer()];
-      for (const one of parts) writer.write(bytes, { ...one, kept: () => undefined });
+      for (const one of parts) writer.write(bytes, { ...one, settled: () => undefined });
       const reader = new PartReader();
       const taken = scan(bytes.take()).frames.map(({ payload }) => reader.take(payload));
       const read = taken.map(({ read }) => {
-        const { kept: _, ...rest } = read();
+        const { settled: _, ...rest } = read();
         return rest;
       });
       assert.deepEqual(read, parts);
@@ -99,7 +99,7 @@ test('a pass is cut so that each part fits in a request: hints first, and only t
     start: 0,
   }));
   let kept = 0;
-  const parts = partsOf({ samples, ended: [], resources, completeThrough: 5, kept: () => kept++ });
+  const parts = partsOf({ samples, ended: [], resources, completeThrough: 5, settled: () => kept++ });
   assert.deepEqual(
     parts.flatMap((p) => p.resources),
     resources,
@@ -121,6 +121,6 @@ test('a pass is cut so that each part fits in a request: hints first, and only t
     parts.map((p) => p.completeThrough),
     [...parts.slice(1).map(() => 0), 5],
   );
-  for (const one of parts) one.kept();
+  for (const one of parts) one.settled(true);
   assert.equal(kept, 1);
 });

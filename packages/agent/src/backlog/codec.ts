@@ -123,7 +123,7 @@ export class PartReader {
     const resources = text === '' ? [] : (JSON.parse(text) as ResourceHint[]);
     const items: Item[] = [];
     for (let left = count; left > 0; left--) items.push(this.#item(reader, from));
-    return { items, resources, completeThrough, size, kept: nothing };
+    return { items, resources, completeThrough, size, settled: nothing };
   }
 
   #item(reader: Reader, base: number): Item {

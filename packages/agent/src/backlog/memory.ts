@@ -55,7 +55,7 @@ export class MemoryQueue implements ReadingsQueue {
   settle(taken: boolean): void {
     const parts = this.#flight?.parts ?? [];
     this.#flight = null;
-    if (taken) for (const { kept } of parts) kept();
+    for (const { settled } of parts) settled(taken);
   }
 
   /** Everything that waits, out of the queue. */

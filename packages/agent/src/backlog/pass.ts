@@ -17,8 +17,8 @@ export interface Portion {
   resources?: readonly ResourceHint[];
   /** Every fact of this source up to this instant is in this portion or in earlier ones. */
   completeThrough: number;
-  /** Called once nothing of it can be lost any more: it is durable on the server, or in the backlog on disk. */
-  kept?: () => void;
+  /** Called once. True: nothing of it can be lost any more, it is durable on the server or on disk. False: it was refused. */
+  settled?: (kept: boolean) => void;
 }
 
 export interface Item {
@@ -37,7 +37,7 @@ export interface Part {
   completeThrough: number;
   /** Bytes it takes in a request, at most. */
   size: number;
-  kept: () => void;
+  settled: (kept: boolean) => void;
 }
 
 /** Bytes of one request, estimated from above: half of what the server takes. */
@@ -77,7 +77,7 @@ interface Draft {
 const draft = (): Draft => ({ items: [], resources: [], size: 0, heads: new Set() });
 
 /** Hints come first: a resource is to be known before its readings are. At least one part, also without items. */
-export const partsOf = ({ samples, ended, resources = [], completeThrough, kept = nothing }: Portion): Part[] => {
+export const partsOf = ({ samples, ended, resources = [], completeThrough, settled = nothing }: Portion): Part[] => {
   let last = draft();
   const drafts = [last];
   const room = (size: number): void => {
@@ -103,7 +103,8 @@ export const partsOf = ({ samples, ended, resources = [], completeThrough, kept 
   for (const { head, at } of ended) put({ head, at, value: null, start: 0 });
   return drafts.map(({ items, resources, size }, i) => {
     const isLast = i === drafts.length - 1;
-    return { items, resources, size, completeThrough: isLast ? completeThrough : 0, kept: isLast ? kept : nothing };
+    const own = isLast ? { completeThrough, settled } : { completeThrough: 0, settled: nothing };
+    return { items, resources, size, ...own };
   });
 };
 

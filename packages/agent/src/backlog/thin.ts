@@ -71,9 +71,9 @@ const joined = (before: Part, after: Part): Part => {
     resources,
     completeThrough: after.completeThrough > 0 ? after.completeThrough : before.completeThrough,
     size: sizeOfItems(before.items) + sizeOfHints(resources),
-    kept: () => {
-      before.kept();
-      after.kept();
+    settled: (kept) => {
+      before.settled(kept);
+      after.settled(kept);
     },
   };
 };

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ReadingsBatch } from '@tollgate/event';
+import { outcomeOf } from '../publish/testing/outcome.ts';
 import { runCommand } from './command.ts';
 import { statusPage } from './daemon-status.ts';
 import type { Reconciliation } from './encapsulation.ts';
@@ -35,7 +36,7 @@ const inPlace = async (use: (place: Place) => Promise<void>): Promise<void> => {
     request.on('end', () => {
       const known = request.headers.authorization === 'Bearer tg_test';
       if (known) batches.push(JSON.parse(body) as ReadingsBatch);
-      response.writeHead(known ? 200 : 401).end('{}');
+      response.writeHead(known ? 200 : 401).end(outcomeOf(1));
     });
   });
   server.listen(0, '127.0.0.1');

@@ -7,6 +7,7 @@ import { ReadingsServer } from '../backlog/testing/server.ts';
 import type { Clock } from '../environment.ts';
 import type { Counted, Poller } from '../poll/poller.ts';
 import { Tracker } from '../poll/tracker.ts';
+import { outcomeOf } from '../publish/testing/outcome.ts';
 import { START, VirtualClock } from '../publish/testing/world.ts';
 import { MemoryDisk } from '../spool/testing/memory-disk.ts';
 import { Daemon, passMemory } from './daemon.ts';
@@ -119,7 +120,7 @@ class Host {
     if (!this.isUp) throw new Error('connection refused');
     if (path === '/api/v1/readings') this.server.take(JSON.parse(body) as ReadingsBatch);
     else this.told.push(JSON.parse(body) as { spoolDepth: number });
-    return { status: 200, retryAfter: 0, body: '{}' };
+    return { status: 200, retryAfter: 0, body: outcomeOf(1) };
   }
 }
 

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ReadingsBatch } from '@tollgate/event';
 import { ReadingsServer } from '../backlog/testing/server.ts';
+import { outcomeOf } from '../publish/testing/outcome.ts';
 
 const isLong = process.env.CI === 'true';
 const program = fileURLToPath(new URL('../main.js', import.meta.url));
@@ -90,7 +91,7 @@ class Surroundings {
     if (mood === 'busy') return void response.writeHead(503, { 'retry-after': '0' }).end();
     this.server.take(JSON.parse(Buffer.concat(chunks).toString()) as ReadingsBatch);
     if (mood === 'take and drop') return void request.socket.destroy();
-    response.end('{}');
+    response.end(outcomeOf(1));
   }
 
   /** Nothing came twice, and of what was shown only the last page before each end may be missing. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { ReadingsBatch, ResourceHint } from '@tollgate/event';
 import type { Clock, HttpAnswer } from '../environment.ts';
 import type { Counted, Declaration, Poller, PollPass } from '../poll/poller.ts';
+import { outcomeOf } from '../publish/testing/outcome.ts';
 import { Daemon } from './daemon.ts';
 import type { Seat } from './daemon-beat.ts';
 import type { WatchedTunnel } from './encapsulation-watch.ts';
@@ -88,7 +89,7 @@ const row = (object: string, epoch: string, value: bigint, start: number): Count
   start,
 });
 
-const OK: HttpAnswer = { status: 200, retryAfter: 0, body: '{}' };
+const OK: HttpAnswer = { status: 200, retryAfter: 0, body: outcomeOf(1) };
 
 interface Given {
   pollers(clock: Clock): Poller[];
@@ -442,6 +443,23 @@ test('hints that went down with a refused batch are told again', async () => {
     ['host/x/one/a', 'host/x/one/c'],
   );
   assert.ok(s.daemon.status().queue.lost > 0);
+  await stopped(s, running);
+});
+
+test('a pass that was refused is not remembered, the next that is taken is', async () => {
+  const s = setting({
+    pollers: (clock) => {
+      const poller = counting(clock, 'one');
+      return [{ ...poller, poll: async () => ({ ...(await poller.poll()), memory: () => String(clock.now() - T0) }) }];
+    },
+  });
+  s.server.answer = ({ sequence }) => (sequence < 7 ? OK : { status: 400, retryAfter: 0, body: 'no' });
+  const running = s.daemon.run(s.stop.signal);
+  await s.clock.run(55_000);
+  assert.equal(s.memory.get('pass-one'), '10020');
+  s.server.answer = () => OK;
+  await s.clock.run(600_000);
+  assert.ok(Number(s.memory.get('pass-one')) > 630_000, s.memory.get('pass-one'));
   await stopped(s, running);
 });
 

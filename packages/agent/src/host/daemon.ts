@@ -184,9 +184,9 @@ export class Daemon {
       ended: [...ended, ...overhead.ended],
       resources,
       completeThrough: this.#through(),
-      kept: () => {
-        overhead.acknowledged();
-        this.#remember(desk, at);
+      settled: (kept) => {
+        if (kept) overhead.acknowledged();
+        this.#remember(desk, at, kept);
       },
     });
     this.#sending?.ring();
@@ -215,10 +215,11 @@ export class Daemon {
     }
   }
 
-  #remember(desk: Desk, at: number): void {
+  #remember(desk: Desk, at: number, kept: boolean): void {
     const { memory } = this.#world;
     if (desk.candidate?.at !== at) return;
-    memory.write(passMemory(desk.beat.seat.poller.name), desk.candidate.memory());
+    // One the server refused is not remembered, and the next takes its place.
+    if (kept) memory.write(passMemory(desk.beat.seat.poller.name), desk.candidate.memory());
     desk.candidate = null;
   }
 

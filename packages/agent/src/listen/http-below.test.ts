@@ -13,7 +13,7 @@ import { ManualTime, Sums, until } from './testing/world.ts';
 const canUnshare = (): false | string => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root, linux';
   try {
-    execFileSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'ignore', timeout: 10_000 });
+    execFileSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'ignore', timeout: 30_000 });
     return false;
   } catch {
     return 'needs network namespaces and ip';
@@ -68,7 +68,7 @@ const crossed = (): Crossed => {
   const helper = fileURLToPath(new URL('./testing/server.js', import.meta.url));
   const set = 'ip link set lo up; echo 0 2>/dev/null > /proc/sys/net/ipv4/tcp_early_retrans; exec "$@"';
   const run = [process.execPath, '--input-type=module', '-e', script, helper];
-  const options = { encoding: 'utf8', timeout: 30_000 } as const;
+  const options = { encoding: 'utf8', timeout: 40_000 } as const;
   return JSON.parse(execFileSync('unshare', ['--net', 'sh', '-c', set, 'sh', ...run], options)) as Crossed;
 };
 

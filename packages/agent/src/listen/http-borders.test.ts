@@ -42,6 +42,7 @@ const byHand = async () => {
   return { ...world, send, arrived, announced, answer, leave };
 };
 
+const paid = (sums: Sums, ...tenants: readonly string[]) => tenants.map((tenant) => sums.sum(IN, tenant));
 const post = (tenant: string, length: number) => message(`POST /${tenant}`, tenant, [`Content-Length: ${length}`]);
 const chunked = (tenant: string, ...parts: readonly string[]) =>
   message(`POST /${tenant}`, tenant, ['Transfer-Encoding: chunked'], parts.map(framed).join(''));
@@ -57,9 +58,20 @@ test('an upload behind another pays for what came of it, not for what it announc
   await announced('b');
   await arrived();
   await answer('a');
-  assert.equal(sums.sum(IN, 'a'), first.length + 4 * MIB);
   await leave();
-  assert.deepEqual([sums.sum(IN, 'a'), sums.sum(IN, 'b')], [first.length + 4 * MIB, second.length + 1000]);
+  assert.deepEqual(paid(sums, 'a', 'b'), [first.length + 4 * MIB, second.length + 1000]);
+});
+
+test('a meter that is closed takes what has come of requests that wait for their turn', async () => {
+  const { meter, sums, send, arrived, announced, leave } = await byHand();
+  const [first, second, third] = [message('GET /a', 'a'), post('b', 10) + 'y'.repeat(10), post('c', 100)];
+  send(`${first}${second}${third}zz`);
+  await announced('c');
+  await arrived();
+  meter.close();
+  assert.deepEqual(paid(sums, 'a', 'b', 'c'), [first.length, second.length, third.length + 2]);
+  assert.equal(sums.sum(REQUESTS), 0, 'none has ended');
+  await leave();
 });
 
 test('behind a chunked upload the border is right to a chunk, and right to the byte when all behind it has come', async () => {
@@ -103,18 +115,38 @@ test('the rest of an upload that was answered early is its sender’s, however m
   }
 });
 
-test('the small request after an upload that was answered early pays its own body too', async () => {
-  const { sums, send, arrived, announced, answer, leave } = await byHand();
-  const first = chunked('a');
-  send(first);
-  await answer('a');
-  const [rest, second] = [`${framed('x'.repeat(5000))}0\r\n\r\n`, `${post('b', 3000)}${'y'.repeat(3000)}`];
-  send(rest + second);
-  await announced('b');
+test('small requests after an upload that was answered early pay their own bodies, at a step and at the end', async () => {
+  for (const steps of [0, 1]) {
+    const { sums, time, send, arrived, announced, answer, leave } = await byHand();
+    const first = chunked('a');
+    send(first);
+    await answer('a');
+    const rest = `${framed('x'.repeat(5000))}0\r\n\r\n`;
+    const [second, third] = [`${post('b', 3000)}${'y'.repeat(3000)}`, message('GET /c', 'c')];
+    send(rest + second + third);
+    await announced('c');
+    await arrived();
+    time.pass(steps * 10_000);
+    if (steps > 0) assert.deepEqual(paid(sums, 'a', 'b'), [first.length + rest.length, second.length], 'at a step');
+    await answer('b');
+    await answer('c');
+    await leave();
+    assert.deepEqual(paid(sums, 'a', 'b', 'c'), [first.length + rest.length, second.length, third.length]);
+  }
+});
+
+test('an upgrade behind an upload pays for what came of it, whatever length its head declares', async () => {
+  const { server, sums, send, arrived, announced, leave } = await byHand();
+  server.on('upgrade', (_request, socket) => socket.resume().on('end', () => socket.destroy()));
+  const upgraded = once(server, 'upgrade');
+  const lines = ['Connection: Upgrade', 'Upgrade: echo', `Content-Length: ${100 * MIB}`];
+  const [first, second] = [chunked('a', 'x'.repeat(MIB), ''), message('GET /b', 'b', lines)];
+  send(first + second);
+  await announced('a');
+  await upgraded;
   await arrived();
-  await answer('b');
   await leave();
-  assert.deepEqual([sums.sum(IN, 'a'), sums.sum(IN, 'b')], [first.length + rest.length, second.length]);
+  assert.deepEqual(paid(sums, 'a', 'b'), [first.length, second.length]);
 });
 
 test('on a connection older than the meter nobody pays for what came before', async () => {
@@ -132,10 +164,10 @@ test('on a connection older than the meter nobody pays for what came before', as
     if (length === 1000) await answer('b');
     await leave();
     meter.close();
-    const paid = late.sum(IN, 'b');
-    assert.ok(paid <= second.length + 1000 && paid >= second.length, `b pays ${paid}`);
-    if (length === 1000) assert.equal(paid, second.length + 1000);
-    assert.equal(late.sum(IN), paid);
+    const [own = 0] = paid(late, 'b');
+    assert.ok(own <= second.length + 1000 && own >= second.length, `b pays ${own}`);
+    if (length === 1000) assert.equal(own, second.length + 1000);
+    assert.equal(late.sum(IN), own);
   }
 });
 

@@ -2,7 +2,6 @@
  * Meters an http or https server without touching a request: who used how many bytes, requests, faults and milliseconds.
  * Works below the frameworks, on node:http itself.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -12,6 +11,7 @@ import type { Recorder } from '../measure/recorder.ts';
 import { realClock } from '../real.ts';
 import { Batch, happened } from './batch.ts';
 import { Connection, type Exchange } from './connection.ts';
+import { tap } from './tap.ts';
 import { type Resolve, type TenantRule, tenantResolver } from './tenant.ts';
 import type { TenantLimits, Unattributed } from './tenants.ts';
 import { realTimers, type Timers } from './timers.ts';
@@ -54,18 +54,7 @@ const STEP_MS = 10_000;
 /** A step visits the connections in slices, so that a hundred thousand of them do not stop the loop. */
 const SLICES = 8;
 const FORGET_MS = 3_600_000;
-/**
- * Node says here that an answer is with the system, before it puts the next pipelined one on the socket. A listener
- * for `finish` would have to be first in line, and the list of two is copied for each answer.
- */
-const FINISHED = 'http.server.response.finish';
-
 type Destroy = (error: Error | null, done: (error?: Error | null) => void) => void;
-interface Finished {
-  readonly socket: Socket;
-  readonly response: ServerResponse;
-}
-type Emit = (this: unknown, name: string | symbol, ...args: unknown[]) => boolean;
 
 class Listener implements HttpMeter {
   /** Marks the sockets that this meter follows, with their connection. */
@@ -78,6 +67,8 @@ class Listener implements HttpMeter {
   readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #timers: Timers;
   readonly #tickMs: number;
+  /** The event of a new connection. */
+  readonly #connected: string;
   readonly #letGo: () => void;
   #cursor = this.#connections.values();
   #cancel: () => void;
@@ -102,7 +93,14 @@ class Listener implements HttpMeter {
     this.#tickMs = stepMs / (SLICES + 2);
     this.#aged = this.#clock.elapsed();
     this.#cancel = this.#timers.after(this.#tickMs, () => this.#tick());
-    this.#letGo = this.#hook(server);
+    this.#connected = server instanceof TlsServer ? 'secureConnection' : 'connection';
+    this.#letGo = tap(server, {
+      event: (name, a, b) => this.#onEvent(name, a, b),
+      finish: (socket, response) => this.#onFinish(socket, response),
+      failed: () => {
+        this.#errors += 1;
+      },
+    });
   }
 
   close(): void {
@@ -110,7 +108,7 @@ class Listener implements HttpMeter {
     this.#open = false;
     this.#cancel();
     this.#letGo();
-    for (const connection of this.#connections) this.#safely(() => this.#takeAll(connection));
+    for (const connection of this.#connections) this.#safely(() => this.#leave(connection));
     this.#connections.clear();
     this.#batch.close();
   }
@@ -127,46 +125,12 @@ class Listener implements HttpMeter {
     };
   }
 
-  /**
-   * Listens by wrapping `emit`. A listener of its own for `upgrade`, `connect` or `checkContinue` would change what the
-   * server does: Node asks whether there is one.
-   */
-  #hook(server: Server | SecureServer): () => void {
-    const connected = server instanceof TlsServer ? 'secureConnection' : 'connection';
-    const target = server as { emit: Emit };
-    const isOwn = Object.hasOwn(server, 'emit');
-    const inner = target.emit;
-    const see = (name: string | symbol, a: unknown, b: unknown): void => {
-      if (name === 'request' || name === 'checkContinue' || name === 'checkExpectation')
-        this.#onRequest(a as IncomingMessage, b as ServerResponse);
-      else if (name === connected && !this.#known(a as Socket)) this.#follow(a as Socket);
-      else if (name === 'upgrade' || name === 'connect') this.#onUpgrade(a as IncomingMessage, b as Socket);
-    };
-    const failed = () => {
-      this.#errors += 1;
-    };
-    const isOpen = () => this.#open;
-    const emit: Emit = function (name, ...args) {
-      try {
-        if (isOpen()) see(name, args[0], args[1]);
-      } catch {
-        failed();
-      }
-      return inner.call(this, name, ...args);
-    };
-    target.emit = emit;
-    const finished = (message: unknown): void => {
-      const { socket, response } = message as Finished;
-      this.#onFinish(socket, response);
-    };
-    subscribe(FINISHED, finished);
-    return () => {
-      unsubscribe(FINISHED, finished);
-      // Somebody may have wrapped ours since: then it stays and only passes on.
-      if (target.emit !== emit) return;
-      if (isOwn) target.emit = inner;
-      else Reflect.deleteProperty(target, 'emit');
-    };
+  #onEvent(name: string | symbol, a: unknown, b: unknown): void {
+    if (!this.#open) return;
+    if (name === 'request' || name === 'checkContinue' || name === 'checkExpectation')
+      this.#onRequest(a as IncomingMessage, b as ServerResponse);
+    else if (name === this.#connected && !this.#known(a as Socket)) this.#follow(a as Socket);
+    else if (name === 'upgrade' || name === 'connect') this.#onUpgrade(a as IncomingMessage, b as Socket);
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
@@ -176,7 +140,8 @@ class Listener implements HttpMeter {
     if (known?.exchangeOf(response)) return;
     this.#begin(known ?? this.#follow(socket, true), request, response);
     // Made by hand, not by Node, who listens to its own: the channel will not speak of it.
-    if (response.listenerCount('finish') === 0) response.once('finish', () => this.#onFinish(socket, response));
+    if (response.listenerCount('finish') === 0)
+      response.once('finish', () => this.#safely(() => this.#onFinish(socket, response)));
   }
 
   #onUpgrade(request: IncomingMessage, socket: Socket): void {
@@ -185,18 +150,15 @@ class Listener implements HttpMeter {
 
   /** Of all servers of the process. */
   #onFinish(socket: Socket, response: ServerResponse): void {
-    try {
-      const exchange = this.#known(socket)?.exchangeOf(response);
-      if (exchange) this.#end(exchange, response.statusCode >= 500);
-    } catch {
-      this.#errors += 1;
-    }
+    const exchange = this.#known(socket)?.exchangeOf(response);
+    if (exchange) this.#end(exchange, response.statusCode >= 500);
   }
 
   #begin(connection: Connection, request: IncomingMessage, response: ServerResponse | undefined): void {
-    const [url, started] = [request.url ?? '', this.#clock.elapsed()];
-    const yet = { tenant: undefined, isCounted: false, announced: 0 };
-    connection.begin({ connection, request, response, url, started, ...yet });
+    const url = request.url ?? '';
+    const started = this.#clock.elapsed();
+    const tenant = undefined;
+    connection.begin({ connection, request, response, url, started, tenant, isCounted: false, announced: 0 });
   }
 
   #known(socket: Socket): Connection | undefined {
@@ -258,6 +220,15 @@ class Listener implements HttpMeter {
     }
     const what = isNew ? happened.upgrade : happened.bytes;
     this.#batch.put(tenant, connection.takeIn(), connection.takeOut(), what, 0);
+  }
+
+  /** The last look: what has come of requests that wait is theirs. */
+  #leave(connection: Connection): void {
+    this.#takeAll(connection);
+    while (connection.behind.length > 0) {
+      connection.advance(connection.current && this.#tenantOf(connection.current));
+      this.#takeAll(connection);
+    }
   }
 
   #takeRest(connection: Connection): void {

@@ -23,7 +23,11 @@ export class Cells {
     let steps = 0;
     for (let cell = this.#last; cell !== undefined; cell = cell.next, steps++)
       if (cell.key.meter === meter && isSame(cell.key.dimensions, dimensions)) return cell;
-    return steps < FEW ? undefined : this.#more.get(textOf({ meter, subject, dimensions }));
+    if (steps < FEW) return undefined;
+    const cell = this.#more.get(textOf({ meter, subject, dimensions }));
+    // Texts that come from outside may hold what the parts are joined with.
+    if (cell === undefined || !isSame(cell.key.dimensions, dimensions)) return undefined;
+    return cell.key.meter === meter && cell.key.subject === subject ? cell : undefined;
   }
 
   /** `cell` is of a key that was not found. */

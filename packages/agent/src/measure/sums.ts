@@ -41,6 +41,7 @@ export class Sums implements Recorder {
   #added = 0;
   readonly #tellers = new Set<() => void>();
   #isTelling = false;
+  #isClosed = false;
   /** Tables that are over and that nobody has taken yet. */
   #over: Table[] = [];
 
@@ -71,6 +72,10 @@ export class Sums implements Recorder {
   }
 
   add(measure: Measure, quantity: Whole, times = 1): void {
+    if (this.#isClosed) {
+      this.#refused++;
+      return;
+    }
     if (!this.#isTelling) this.#follow(this.#clock.now());
     const { meter, subject, dimensions } = measure;
     // Made for the call and without dimensions, as most are.
@@ -83,6 +88,10 @@ export class Sums implements Recorder {
   }
 
   set(measure: Measure, level: Whole): void {
+    if (this.#isClosed) {
+      this.#refused++;
+      return;
+    }
     if (!this.#isTelling) this.#follow(this.#clock.now());
     const cell = this.#touch(isWhole(level) ? this.#cell(measure) : null, 1);
     if (cell === null) return;
@@ -117,6 +126,13 @@ export class Sums implements Recorder {
   turn(): void {
     this.#tell();
     this.#turn(this.#clock.now());
+  }
+
+  /** From now on everything is refused: nobody takes the sums any more. */
+  close(): void {
+    this.#tell();
+    this.#sumUp();
+    this.#isClosed = true;
   }
 
   /** What is told was measured since the last time, so it belongs to the bucket of that time, however it stands now. */

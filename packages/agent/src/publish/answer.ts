@@ -1,20 +1,22 @@
 /** What an answer to a batch means for the batch. */
 import type { BatchOutcome, ItemOutcome } from '@tollgate/event';
 import type { HttpAnswer } from '../environment.ts';
+import { isOutcome, outcomeIn } from '../publisher-answer.ts';
 
 export type Verdict =
   /** Every item was judged, and its number is settled; `bad` are those the server does not count. */
   | { kind: 'settled'; bad: readonly ItemOutcome[]; receipts: { first: number; last: number } | null }
-  /** The same may succeed later. */
-  | { kind: 'again' }
+  /** The same may succeed later. `foreign`: a 2xx, and not from a server of ours, as a proxy's page is. */
+  | { kind: 'again'; foreign: boolean }
   /** As a whole it will never be taken. `position`: of the culprit, -1 not named. `large`: a smaller one may be. */
   | { kind: 'refused'; position: number; large: boolean; reason: string };
 
 /** Only these speak of the content. Everything else may be a key not yet granted, a proxy, a wrong address, a restart. */
 const OF_CONTENT = new Set([400, 409, 413, 422]);
+export const isOfContent = (status: number): boolean => OF_CONTENT.has(status);
 
-interface Problem extends Partial<BatchOutcome> {
-  outcome?: Partial<BatchOutcome>;
+interface Problem {
+  outcome?: unknown;
   position?: unknown;
   pointer?: unknown;
   code?: unknown;
@@ -30,9 +32,9 @@ const parsed = (body: string): Problem => {
   }
 };
 
-const settled = ({ items, receipts }: Partial<BatchOutcome>): Verdict => ({
+const settled = ({ items, receipts }: BatchOutcome): Verdict => ({
   kind: 'settled',
-  bad: Array.isArray(items) ? items.filter((item) => item?.outcome !== 'duplicate') : [],
+  bad: items.filter((item) => item?.outcome !== 'duplicate'),
   receipts: receipts ?? null,
 });
 
@@ -44,11 +46,14 @@ const positionIn = ({ position, pointer }: Problem): number => {
 
 export function judge(answer: HttpAnswer): Verdict {
   const { status, body } = answer;
-  if (status >= 200 && status < 300) return settled(parsed(body));
-  if (!OF_CONTENT.has(status)) return { kind: 'again' };
+  if (status >= 200 && status < 300) {
+    const outcome = outcomeIn(body);
+    return outcome === null ? { kind: 'again', foreign: true } : settled(outcome);
+  }
+  if (!isOfContent(status)) return { kind: 'again', foreign: false };
   const problem = parsed(body);
   // Nothing of it was taken, but all of it was read: the numbers are settled.
-  if (problem.outcome !== undefined) return settled(problem.outcome);
+  if (isOutcome(problem.outcome)) return settled(problem.outcome);
   const reason = `${status} ${[problem.code, problem.detail].filter((t) => typeof t === 'string').join(': ')}`.trim();
   return { kind: 'refused', position: positionIn(problem), large: status === 413, reason };
 }

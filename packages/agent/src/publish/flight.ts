@@ -3,6 +3,8 @@
  * first one piece; one that is refused as a whole is cut until the culprit is found.
  */
 import type { Batch } from '../spool/lines.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { Encoder } from './encode.ts';
 
 interface Piece {
   /** Events [from, to) of the flight. */
@@ -34,7 +36,9 @@ export class Flight {
 
   /** Only the last piece has everything before it. */
   get completeThrough(): number {
-    return this.#pieces.length === 1 ? this.batch.completeThrough : 0;
+    if (this.#pieces.length > 1) return 0;
+    // The clock may have been set back since the batch was made: the portion then knows.
+    return Math.min(this.batch.completeThrough, this.batch.portions.at(-1)?.completeThrough ?? 0);
   }
 
   get body(): string {
@@ -68,4 +72,27 @@ export class Flight {
     this.#pieces.unshift(...rest.filter((piece) => piece.to > piece.from));
     return this.events[at] as string;
   }
+}
+
+/** The batch, or as many portions of it as fit and can be read; at least one. Rejects when the first cannot be read. */
+export async function freeze(batch: Batch, spool: Spool, encoder: Encoder, maxBytes: number): Promise<Flight> {
+  const events: string[] = [];
+  let bytes = 0;
+  let portions = 0;
+  for (const portion of batch.portions) {
+    const records = await spool.records(portion).catch((error: unknown) => {
+      // Those before it go, and then it stands first.
+      if (portions > 0) return null;
+      throw error;
+    });
+    if (records === null) break;
+    const first = batch.first + events.length;
+    const texts = records.map((record, i) => encoder.event(batch.run, first + i, record));
+    for (const text of texts) bytes += text.length + 1;
+    if (portions > 0 && bytes > maxBytes) break;
+    for (const text of texts) events.push(text);
+    portions++;
+  }
+  if (portions === batch.portions.length) return new Flight(batch, events);
+  return new Flight({ ...batch, portions: batch.portions.slice(0, portions), completeThrough: 0 }, events);
 }

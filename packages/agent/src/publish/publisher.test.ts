@@ -167,6 +167,7 @@ test('items that the server judged and did not take are set aside with its reaso
   const world = new World();
   world.script = () =>
     answer(200, {
+      ...{ accepted: 0, duplicates: 1, conflicts: 0, rejected: 1, receipts: null },
       items: [
         { position: 0, outcome: 'duplicate', code: 'event.duplicate', message: '' },
         { position: 1, outcome: 'rejected', code: 'event.too_old', message: 'too old' },
@@ -181,6 +182,23 @@ test('items that the server judged and did not take are set aside with its reaso
   );
   await world.stop(usage);
 });
+
+for (const body of ['', '<html>Please log in</html>', 'null', '[]', '{"error":"x"}', '{"accepted":1,"items":[]}']) {
+  test(`a 2xx with ${body === '' ? 'nothing' : body} in it acknowledges nothing, and is told`, async () => {
+    const world = new World();
+    world.script = () => ({ ...OK, body });
+    const usage = await world.open();
+    fill(usage, 3);
+    await world.clock.pass(60_000);
+    const { depth, events, setAside, completeThrough, lastAcknowledgedAt } = usage.status();
+    assert.deepEqual([depth, events, setAside, completeThrough, lastAcknowledgedAt], [3, 0, 0, 0, 0]);
+    assert.ok(world.reports.some(({ message }) => /not a Tollgate server/.test(message)));
+    world.script = () => OK;
+    await world.clock.pass(60_000);
+    assert.deepEqual([usage.status().depth, world.taken.size], [0, 3]);
+    await world.stop(usage);
+  });
+}
 
 test('a batch that is too large is halved until it fits', async () => {
   const world = new World();

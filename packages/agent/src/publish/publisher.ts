@@ -9,11 +9,11 @@
 import { batchHeaders } from '@tollgate/event';
 import type { Clock, HttpAnswer, Network, Randomness } from '../environment.ts';
 import type { Report } from '../publisher.ts';
-import type { Batch } from '../spool/lines.ts';
 import type { Spool } from '../spool/spool.ts';
 import { judge, type Verdict } from './answer.ts';
+import { Backoff } from './backoff.ts';
 import { Encoder } from './encode.ts';
-import { Flight } from './flight.ts';
+import { type Flight, freeze } from './flight.ts';
 import { messageOf, Receipts, type Why } from './receipts.ts';
 import { SelfReport } from './self-report.ts';
 import { type PaceSettings, paceDefaults } from './settings.ts';
@@ -56,14 +56,12 @@ export class PacedPublisher {
   readonly #world: PublishWorld;
   readonly #source: string;
   readonly #settings: PaceSettings;
-  readonly #report: (report: Report) => void;
   readonly #encoder: Encoder;
   readonly #self: SelfReport;
   readonly #receipts: Receipts;
+  readonly #backoff: Backoff;
   readonly #begun: number;
   #flight: Flight | null = null;
-  #failures = 0;
-  #lastTrouble = '';
   #emptyAt: number;
   #after: 'fresh' | 'backlog' = 'fresh';
   #turning: Promise<void> | null = null;
@@ -79,10 +77,10 @@ export class PacedPublisher {
     this.#world = world;
     this.#source = settings.source;
     this.#settings = { ...paceDefaults, ...settings };
-    this.#report = report;
     this.#encoder = new Encoder(settings.source);
     this.#receipts = new Receipts(spool, world.clock, report);
-    this.#self = new SelfReport(spool, world, settings.source, this.#settings.selfReportMs);
+    this.#backoff = new Backoff(world.random, this.#settings, report);
+    this.#self = new SelfReport(spool, world, { ...this.#settings, source: settings.source }, report);
     this.#begun = world.clock.elapsed();
     this.#emptyAt = this.#begun - this.#settings.emptyMs;
   }
@@ -127,9 +125,10 @@ export class PacedPublisher {
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
+    // What is lost first: nothing behind it may be declared complete before.
+    await this.#self.tell(signal);
     const wait = await this.step(signal);
     this.#waitsUntil = this.#world.clock.elapsed() + wait;
-    if (wait === 0) await this.#self.tell(signal);
   }
 
   /** True: a turn would do nothing. Asked ten times a second, so it costs nothing. */
@@ -152,7 +151,7 @@ export class PacedPublisher {
       const batch = this.#spool.nextBatch(max, line);
       if (batch === null) continue;
       this.#after = line === 'fresh' ? 'backlog' : 'fresh';
-      return this.#freeze(batch);
+      return freeze(batch, this.#spool, this.#encoder, this.#settings.requestBytes);
     }
     return null;
   }
@@ -165,42 +164,29 @@ export class PacedPublisher {
     return Math.min(requestRecords, Math.max(portionRecords, Math.ceil(ready / 10)));
   }
 
-  async #freeze(batch: Batch): Promise<Flight> {
-    const events: string[] = [];
-    let bytes = 0;
-    let portions = 0;
-    for (const portion of batch.portions) {
-      const texts: string[] = [];
-      for (const record of await this.#spool.records(portion))
-        texts.push(this.#encoder.event(batch.run, batch.first + events.length + texts.length, record));
-      for (const text of texts) bytes += text.length + 1;
-      if (portions > 0 && bytes > this.#settings.requestBytes) break;
-      for (const text of texts) events.push(text);
-      portions++;
-    }
-    if (portions === batch.portions.length) return new Flight(batch, events);
-    return new Flight({ ...batch, portions: batch.portions.slice(0, portions), completeThrough: 0 }, events);
-  }
-
   // One try
 
   async #try(flight: Flight, signal?: AbortSignal): Promise<number> {
-    const answer = await this.#post(flight.body, flight.batch.run, flight.sequence, flight.completeThrough, signal);
+    const through = this.#spool.mayDeclare(flight.completeThrough);
+    const answer = await this.#post(flight.body, flight.batch.run, flight.sequence, through, signal);
     const verdict = judge(answer);
-    if (verdict.kind === 'again') return this.#trouble(`the server answered ${said(answer)}`, answer);
-    if (verdict.kind === 'settled') await this.#settled(flight, verdict);
+    if (verdict.kind === 'again') return this.#again(verdict, answer);
+    if (verdict.kind === 'settled') await this.#settled(flight, through, verdict);
     else if (!(await this.#refused(flight, verdict, signal)))
       return this.#trouble(`refused: ${verdict.reason}`, answer);
-    this.#failures = 0;
-    this.#lastTrouble = '';
+    this.#backoff.success();
     if (flight.piece === undefined) this.#land(flight);
     return 0;
   }
 
-  async #settled(flight: Flight, { bad, receipts }: Extract<Verdict, { kind: 'settled' }>): Promise<void> {
+  async #settled(
+    flight: Flight,
+    completeThrough: number,
+    { bad, receipts }: Extract<Verdict, { kind: 'settled' }>,
+  ): Promise<void> {
     const piece = flight.piece;
     if (piece === undefined) return;
-    const { sequence, completeThrough } = flight;
+    const { sequence } = flight;
     const last = sequence + piece.to - piece.from - 1;
     await this.#receipts.acknowledged({ run: flight.batch.run, first: sequence, last, receipts });
     for (const item of bad) {
@@ -208,7 +194,7 @@ export class PacedPublisher {
       if (event !== undefined) await this.#setAside(event, item);
     }
     flight.settle();
-    this.published.completeThrough = Math.max(this.published.completeThrough, completeThrough);
+    if (completeThrough > 0) this.published.completeThrough = completeThrough;
     this.published.lastAcknowledgedAt = this.#world.clock.now();
   }
 
@@ -230,7 +216,7 @@ export class PacedPublisher {
 
   async #isContent(flight: Flight, signal?: AbortSignal): Promise<boolean> {
     const answer = await this.#post('[]', flight.batch.run, flight.sequence, 0, signal);
-    return answer.status >= 200 && answer.status < 300;
+    return judge(answer).kind === 'settled';
   }
 
   #land({ batch, events }: Flight): void {
@@ -245,12 +231,15 @@ export class PacedPublisher {
     const { clock } = this.#world;
     if (clock.elapsed() - this.#emptyAt < this.#settings.emptyMs) return 0;
     const batch = this.#spool.nothingToSay();
-    if (batch === null || batch.completeThrough <= this.published.completeThrough) return 0;
-    const answer = await this.#post('[]', batch.run, batch.first, batch.completeThrough, signal);
-    if (answer.status >= 300) return this.#trouble(`the server answered ${said(answer)}`, answer);
-    this.#failures = 0;
+    if (batch === null) return 0;
+    const through = this.#spool.mayDeclare(batch.completeThrough);
+    if (through === this.published.completeThrough) return 0;
+    const answer = await this.#post('[]', batch.run, batch.first, through, signal);
+    const verdict = judge(answer);
+    if (verdict.kind !== 'settled') return this.#again(verdict, answer);
+    this.#backoff.success();
     this.#emptyAt = clock.elapsed();
-    this.published.completeThrough = batch.completeThrough;
+    this.published.completeThrough = through;
     this.published.lastAcknowledgedAt = clock.now();
     return 0;
   }
@@ -280,15 +269,15 @@ export class PacedPublisher {
 
   // What goes wrong
 
-  /** Doubles from waitFirst to waitMax, then half of it by lot, so that agents do not come back all at once. */
+  #again(verdict: Verdict, answer: HttpAnswer): number {
+    const isForeign = verdict.kind === 'again' && verdict.foreign;
+    const what = isForeign ? 'something answered that is not a Tollgate server' : 'the server answered';
+    return this.#trouble(`${what} ${answer.status}: ${answer.body.slice(0, 300)}`, answer);
+  }
+
   #trouble(message: string, answer: HttpAnswer | null): number {
-    const { waitFirstMs, waitMaxMs, retryAfterMaxMs } = this.#settings;
-    if (message !== this.#lastTrouble) this.#report({ level: 'warn', message });
-    this.#lastTrouble = message;
     this.published.retries++;
-    const full = Math.min(waitMaxMs, waitFirstMs * 2 ** Math.min(this.#failures++, 20));
-    const wait = full / 2 + (full / 2) * this.#world.random.fraction();
-    return Math.max(wait, Math.min(answer?.retryAfter ?? 0, retryAfterMaxMs));
+    return this.#backoff.failure(message, answer);
   }
 
   #setAside(event: string, why: Why): Promise<void> {
@@ -296,5 +285,3 @@ export class PacedPublisher {
     return this.#receipts.refused(event, why);
   }
 }
-
-const said = ({ status, body }: HttpAnswer): string => `${status}: ${body.slice(0, 300)}`;

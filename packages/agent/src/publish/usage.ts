@@ -12,6 +12,7 @@ import { Spool } from '../spool/spool.ts';
 import { beatOf, untilBeat } from './beat.ts';
 import { PacedPublisher, type Published } from './publisher.ts';
 import type { PaceSettings } from './settings.ts';
+import { stopAt } from './signals.ts';
 
 export interface UsageSettings extends Partial<SpoolSettings>, Partial<PaceSettings>, Partial<SumsSettings> {
   /** The server, and a key that may ingest for the source. */
@@ -59,7 +60,7 @@ export interface Usage {
   status(): UsageStatus;
 }
 
-/** Rejects when another process has the spool or its folder cannot be written. */
+/** Rejects when another process has the spool, or its folder cannot be read. */
 export async function openUsage(settings: UsageSettings): Promise<Usage> {
   const { bucketMs = sumsDefaults.bucketMs, keysMax = sumsDefaults.keysMax } = settings;
   if (bucketMs < 1000 || 900_000 % bucketMs !== 0)
@@ -81,7 +82,10 @@ class RunningUsage implements Usage {
   readonly #clock: Clock;
   readonly #publisher: PacedPublisher;
   readonly #report: (report: Report) => void;
+  /** Ends requests of beats. Flushes go on until all is closed: who stops may still measure. */
   readonly #end = new AbortController();
+  #isClosed = false;
+  #unlisten: readonly (() => void)[] = [];
   #started = false;
   #flushTrouble = '';
   #stopping: Promise<void> | null = null;
@@ -109,7 +113,7 @@ class RunningUsage implements Usage {
     if (this.#started) return;
     this.#started = true;
     void this.#beating(this.#end.signal);
-    for (const signal of this.#settings.signals ?? []) process.once(signal, this.#onSignal);
+    this.#unlisten = (this.#settings.signals ?? []).map((signal) => stopAt(signal, () => this.stop()));
   }
 
   stop(graceMs = this.#settings.graceMs ?? 3000): Promise<void> {
@@ -143,12 +147,18 @@ class RunningUsage implements Usage {
     const [mayFlush, maySend] = [beatOf(flushMs), beatOf(intervalMs)];
     for (;;) {
       await this.#clock.sleep(Math.min(untilBeat(this.#clock, flushMs), untilBeat(this.#clock, intervalMs)));
-      if (signal.aborted) return;
+      if (this.#isClosed) return;
       const elapsed = this.#clock.elapsed();
-      // While the disk is slow nothing piles up: one flush takes all that has come since the last.
-      if (mayFlush(elapsed) && !this.spool.busy) this.spool.flush().then(this.#flushed, this.#notFlushed);
-      if (maySend(elapsed)) this.#publisher.beat(signal);
+      if (mayFlush(elapsed)) this.#flush();
+      if (maySend(elapsed) && !signal.aborted) this.#publisher.beat(signal);
     }
+  }
+
+  /** While the disk is slow nothing piles up: one flush takes all that has come since the last. */
+  #flush(): void {
+    const { spool } = this;
+    if (!spool.isHeldUp()) spool.flush().then(this.#flushed, this.#notFlushed);
+    else if (spool.trouble !== null) this.#notFlushed(spool.trouble);
   }
 
   readonly #flushed = (): void => {
@@ -162,30 +172,43 @@ class RunningUsage implements Usage {
   };
 
   async #stop(graceMs: number): Promise<void> {
-    for (const signal of this.#settings.signals ?? []) process.removeListener(signal, this.#onSignal);
+    for (const unlisten of this.#unlisten) unlisten();
     this.#end.abort();
     const limit = new AbortController();
     const clock = this.#clock.sleep(graceMs, limit.signal).then(() => limit.abort());
+    const ended = new Promise<void>((resolve) => limit.signal.addEventListener('abort', () => resolve()));
     try {
-      await this.#publisher.settle();
-      await this.spool.finish().catch(this.#unwritten);
-      if (!(await this.#publisher.drain(limit.signal)))
-        this.#report({ level: 'info', message: `${this.spool.depth} records stay in the spool` });
+      const isReady = await this.#within(graceMs, this.#finish());
+      const sent = isReady && (await Promise.race([this.#publisher.drain(limit.signal), ended.then(() => false)]));
+      if (sent !== true) this.#report({ level: 'info', message: `${this.spool.depth} records stay in the spool` });
     } finally {
       limit.abort();
       await clock;
-      await this.spool.close().catch(this.#unwritten);
+      await this.#within(graceMs, this.spool.close().catch(this.#unwritten));
+      this.#isClosed = true;
     }
+  }
+
+  async #finish(): Promise<void> {
+    await this.#publisher.settle();
+    await this.spool.finish().catch(this.#unwritten);
+  }
+
+  /** A disk that hangs must not hold up the end of the process. True: it did not. */
+  async #within(graceMs: number, work: Promise<void>): Promise<boolean> {
+    const limit = new AbortController();
+    const late = this.#clock.sleep(Math.max(graceMs, DISK_GRACE_MS), limit.signal).then(() => false);
+    const isDone = await Promise.race([work.then(() => true), late]);
+    limit.abort();
+    if (!isDone) this.#report({ level: 'error', message: 'the disk of the spool does not answer: not waited for' });
+    return isDone;
   }
 
   readonly #unwritten = (error: unknown): void =>
     this.#report({ level: 'error', message: `the last flush failed: ${error}` });
-
-  readonly #onSignal = (signal: NodeJS.Signals): void => {
-    const alone = process.listenerCount(signal) === 0;
-    // As if we had not listened: a process that nobody else keeps alive ends by its signal.
-    void this.stop().then(() => alone && process.kill(process.pid, signal));
-  };
 }
+
+/** A stop without a grace still gives the disk so long. */
+const DISK_GRACE_MS = 1000;
 
 const iso = (at: number): string => new Date(at).toISOString();

@@ -16,7 +16,7 @@ export interface SpoolDisk {
   readAt(name: string, offset: number, length: number): Promise<Buffer>;
   /** A new file; its name is durable with its first sync. */
   create(name: string): Promise<SpoolFile>;
-  /** The 16 bytes of the heartbeat; rejects when there are none. */
+  /** The bytes of the heartbeat; rejects when there are none. */
   beat(): Promise<Buffer>;
   /** Writes them in place: this works on a full disk too. `sync`: they survive a power loss. */
   setBeat(bytes: Uint8Array, sync: boolean): Promise<void>;
@@ -25,3 +25,7 @@ export interface SpoolDisk {
   /** A line at the end of a file for people; beyond `maxBytes` the file becomes NAME.1 and a new one begins. */
   note(name: string, line: string, maxBytes: number): Promise<void>;
 }
+
+/** The disk has no room; it may take something smaller. */
+export const isFull = (error: unknown): boolean =>
+  error instanceof Error && ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');

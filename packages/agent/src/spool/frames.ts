@@ -9,12 +9,13 @@
  *   portion    numbered records, ready to be sent
  *   settled    portions first .. last need not be sent any more
  *   lost       what could not be kept
+ *   told       losses the server has
  *   stop       a clean end
  */
 import { crc32 } from 'node:zlib';
 import type { Writer } from './bytes.ts';
 
-export const Kind = { snapshot: 1, sums: 2, portion: 3, settled: 4, lost: 5, stop: 6, joined: 7 } as const;
+export const Kind = { snapshot: 1, sums: 2, portion: 3, settled: 4, lost: 5, stop: 6, joined: 7, told: 8 } as const;
 const MARK = 0xa7;
 const HEAD = 8;
 /** Bytes of a frame before its content: head, mark and kind. */

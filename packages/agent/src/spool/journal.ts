@@ -28,7 +28,7 @@ interface Composed {
 
 export class Journal {
   readonly log: Log;
-  /** All that was measured before is on disk, ms since 1970. */
+  /** All that was measured before is on disk, ms since 1970: the last word, as the clock may be set back. */
   coveredAt: number;
   readonly #settings: SpoolSettings;
   readonly #lines: Lines;
@@ -72,7 +72,7 @@ export class Journal {
     this.#lines.collect();
     if (this.#unwritten !== null || this.#settled.length > 0 || this.#losses.hasUnwritten || this.#lines.hasWork)
       return false;
-    this.coveredAt = Math.max(this.coveredAt, now);
+    this.coveredAt = now;
     return true;
   }
 
@@ -157,7 +157,7 @@ export class Journal {
     this.#losses.write(writer);
     const portions = this.#lines.make(writer, kept);
     if (writer.length === 0) {
-      this.coveredAt = Math.max(this.coveredAt, now);
+      this.coveredAt = now;
       return false;
     }
     const bytes = writer.take();
@@ -176,7 +176,7 @@ export class Journal {
   #written({ portions, settled, now }: Composed, base: number): void {
     this.#unwritten = null;
     this.#losses.confirm();
-    this.coveredAt = Math.max(this.coveredAt, now);
+    this.coveredAt = now;
     for (const { segment } of settled) this.log.settled(segment);
     for (const portion of portions) {
       portion.segment = this.log.segment;

@@ -41,7 +41,8 @@ export class Lines {
   readonly #fresh: Line;
   readonly #pace: Pace;
   #nextPortion: number;
-  #through = 0;
+  /** The latest instant a portion declares. */
+  #declared = 0;
 
   constructor(sums: Sums, found: Recovered, life: string, settings: SpoolSettings) {
     this.sums = sums;
@@ -50,7 +51,10 @@ export class Lines {
     this.#fresh = { run: life, next: 1, tables: [], queue: new PortionQueue(), joinMs: 0 };
     this.#nextPortion = found.nextPortion;
     this.#pace = new Pace(settings, sums.settings.bucketMs);
-    for (const portion of found.portions) this.#backlog.queue.push(portion);
+    for (const portion of found.portions) {
+      this.#declare(portion);
+      this.#backlog.queue.push(portion);
+    }
   }
 
   /** Takes over the buckets that are over. To be called with what is read next, without a wait between. */
@@ -111,6 +115,18 @@ export class Lines {
     line.queue.push(portion);
   }
 
+  /**
+   * A portion about an earlier time than was declared follows a clock that was set back: what waits before it must not
+   * declare that time any more.
+   */
+  #declare({ from, completeThrough }: Portion): void {
+    if (from < this.#declared) {
+      for (const earlier of this.queued) earlier.completeThrough = Math.min(earlier.completeThrough, from);
+      this.#declared = from;
+    }
+    this.#declared = Math.max(this.#declared, completeThrough);
+  }
+
   /** Removes portions from the fronts of both lines. */
   drop(gone: (portion: Stored) => boolean): Stored[] {
     return [...this.#backlog.queue.drop(gone), ...this.#fresh.queue.drop(gone)];
@@ -128,7 +144,9 @@ export class Lines {
     if (first === undefined || last === undefined) return null;
     // A declaration counts on all portions made before: the other line may still hold one.
     const alone = other.queue.first === undefined || other.queue.first.number > last.number;
-    return { run: first.run, first: first.first, portions, completeThrough: alone ? last.completeThrough : 0 };
+    // It was true when the portion was made. The clock may have been set back since, or was wrong then.
+    const completeThrough = alone ? Math.min(last.completeThrough, this.#frontier()) : 0;
+    return { run: first.run, first: first.first, portions, completeThrough };
   }
 
   /** Where an empty batch of the fresh run stands, and everything before which instant is in portions. */
@@ -199,11 +217,10 @@ export class Lines {
     const head = { number: this.#nextPortion++, run: line.run, first: line.next, completeThrough };
     line.next += taken.records;
     writePortion(writer, table, taken, head);
+    const portion = { ...head, records: taken.records, from: table.start, to: table.end };
+    this.#declare(portion);
     return {
-      ...head,
-      records: taken.records,
-      from: table.start,
-      to: table.end,
+      ...portion,
       segment: 0,
       offset: at - kept + FRAME_HEAD,
       length: writer.length - at - FRAME_HEAD,
@@ -217,8 +234,7 @@ export class Lines {
     for (const line of [this.#backlog, this.#fresh])
       for (const table of line.tables)
         if (table !== done && table.waiting > 0) through = Math.min(through, table.start);
-    this.#through = Math.max(this.#through, through);
-    return this.#through;
+    return through;
   }
 }
 

@@ -1,7 +1,11 @@
-/** One process a spool: a file with the holder's pid and, where the system tells it, the time that process began. */
-import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+/**
+ * One process a spool: a file with the holder's pid and, where the system tells it, when that process began, on which boot
+ * and in which pid namespace: in another one the pid says nothing, and the holder is asked by watching its files.
+ */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Folders held by this process: its own pid in a lock file is otherwise that of a life before, in a container. */
 const held = new Set<string>();
@@ -25,11 +29,42 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-const holds = (content: string): boolean => {
-  const [pid = '', began = ''] = content.trim().split(' ');
+/** Where pids mean something: boot and pid namespace. '-' unknown. */
+const place = (): string => {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot}/${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return '-';
+  }
+};
+
+const own = (): string => `${process.pid} ${beginning(process.pid) || '-'} ${place()}\n`;
+
+/** unknown: it has the pid of ours, or is of another place. */
+const stateOf = (content: string): 'alive' | 'dead' | 'unknown' => {
+  const [pid = '', began = '-', where = '-'] = content.trim().split(' ');
   const number = Number(pid);
-  if (!Number.isSafeInteger(number) || number <= 0 || number === process.pid) return false;
-  return isAlive(number) && (began === '' || beginning(number) === '' || beginning(number) === began);
+  if (!Number.isSafeInteger(number) || number <= 0) return 'dead';
+  if (number === process.pid || (where !== '-' && where !== place())) return 'unknown';
+  const isSame = began === '-' || beginning(number) === '' || beginning(number) === began;
+  return isAlive(number) && isSame ? 'alive' : 'dead';
+};
+
+/** Sizes and times of all that a holder writes: a heartbeat every second, when there is nothing else. */
+const printOf = async (folder: string): Promise<string> => {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('lock')).sort();
+  const prints = names.map(async (name) => {
+    const found = await stat(join(folder, name)).catch(() => null);
+    return `${name} ${found?.size} ${found?.mtimeMs}`;
+  });
+  return (await Promise.all(prints)).join('\n');
+};
+
+const moves = async (folder: string, watchMs: number): Promise<boolean> => {
+  const before = await printOf(folder);
+  await sleep(watchMs);
+  return (await printOf(folder)) !== before;
 };
 
 /**
@@ -38,31 +73,62 @@ const holds = (content: string): boolean => {
  */
 const takeAway = async (path: string, content: string): Promise<void> => {
   const aside = `${path}.${process.pid}`;
+  if ((await textOf(path)) !== content) return;
   await rename(path, aside).catch(() => undefined);
   const moved = await readFile(aside, 'utf8').catch(() => content);
   if (moved !== content) await link(aside, path).catch(() => undefined);
   await rm(aside, { force: true });
 };
 
-/** Throws when another living process, or another spool of this one, has it. */
-export async function lockFolder(folder: string): Promise<() => Promise<void>> {
+const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
+
+/** Written aside and then linked: nobody sees a lock that does not yet say whose it is. False: there is one. */
+const put = async (path: string, content: string): Promise<boolean> => {
+  const aside = `${path}.${process.pid}.new`;
+  await writeFile(aside, content, { mode: 0o600 });
+  try {
+    await link(aside, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await rm(aside, { force: true });
+  }
+};
+
+const TRIES = 5;
+/** Whoever else found the same dead lock has put back by then what he moved. */
+const SETTLE_MS = 50;
+/** Of a holder in another place: two heartbeats are due in it. */
+const WATCH_MS = 3000;
+
+const acquire = async (folder: string, path: string, watchMs: number): Promise<void> => {
+  const content = own();
+  for (let left = TRIES; left > 0; left--) {
+    if (await put(path, content)) {
+      if (left === TRIES) return;
+      await sleep(SETTLE_MS);
+      if ((await textOf(path)) === content) return;
+    }
+    const holder = await textOf(path);
+    const state = stateOf(holder);
+    if (state === 'alive' || (state === 'unknown' && (await moves(folder, watchMs))))
+      throw inUse(folder, `process ${holder.trim().split(' ')[0]}`);
+    await takeAway(path, holder);
+  }
+  throw inUse(folder, 'a process that begins as well');
+};
+
+const inUse = (folder: string, who: string): Error => new Error(`the spool ${folder} is in use by ${who}`);
+
+/** Rejects when another living process, or another spool of this one, has it. */
+export async function lockFolder(folder: string, watchMs = WATCH_MS): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
-  const inUse = (who: string): Error => new Error(`the spool ${folder} is in use by ${who}`);
-  if (held.has(folder)) throw inUse('this process');
+  if (held.has(folder)) throw inUse(folder, 'this process');
   held.add(folder);
   try {
-    const own = `${process.pid} ${beginning(process.pid)}\n`;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await writeFile(path, own, { flag: 'wx', mode: 0o600 });
-        break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 3) throw error;
-      }
-      const content = await readFile(path, 'utf8').catch(() => '');
-      if (holds(content)) throw inUse(`process ${content.trim().split(' ')[0]}`);
-      await takeAway(path, content);
-    }
+    await acquire(folder, path, watchMs);
   } catch (error) {
     held.delete(folder);
     throw error;

@@ -9,6 +9,11 @@ const SEGMENT = /^(\d{10})\.log$/;
 export const segmentName = (number: number): string => `${String(number).padStart(10, '0')}.log`;
 export const segmentNumber = (name: string): number => Number(SEGMENT.exec(name)?.[1] ?? 0);
 
+export interface LogEnd {
+  readonly segment: number;
+  readonly bytes: number;
+}
+
 interface Segment {
   bytes: number;
   /** Portions in it that are not settled. */
@@ -21,6 +26,8 @@ export class Log {
   #current = 0;
   #file: SpoolFile | null = null;
   #length = 0;
+  #durable: LogEnd = { segment: 0, bytes: 0 };
+  #reach: LogEnd = this.#durable;
 
   constructor(disk: SpoolDisk) {
     this.#disk = disk;
@@ -30,6 +37,8 @@ export class Log {
   know(number: number, bytes: number): void {
     this.#segments.set(number, { bytes, alive: 0 });
     this.#current = Math.max(this.#current, number);
+    this.#durable = { segment: number, bytes };
+    this.#reach = this.#durable;
   }
 
   get bytes(): number {
@@ -47,6 +56,11 @@ export class Log {
     return this.#file === null ? Number.POSITIVE_INFINITY : this.#length;
   }
 
+  /** So far it is durable; so far it may go, also by a write that failed. */
+  get ends(): { readonly durable: LogEnd; readonly reach: LogEnd } {
+    return { durable: this.#durable, reach: this.#reach };
+  }
+
   /** Portions that are not settled are in the current segment. */
   get holdsPortions(): boolean {
     return (this.#segments.get(this.#current)?.alive ?? 0) > 0;
@@ -56,6 +70,7 @@ export class Log {
   async begin(snapshot: Uint8Array): Promise<void> {
     const number = this.#current + 1;
     await this.#abandon();
+    this.#reach = { segment: number, bytes: snapshot.length };
     const file = await this.#disk.create(segmentName(number)).catch(async (error: unknown) => {
       // Left over from a try before whose removal failed as well.
       await this.#disk.remove(segmentName(number)).catch(() => undefined);
@@ -73,6 +88,7 @@ export class Log {
     this.#file = file;
     this.#length = snapshot.length;
     this.#segments.set(number, { bytes: snapshot.length, alive: 0 });
+    this.#durable = this.#reach;
   }
 
   /** Appends to the current segment; durable when this resolves. Resolves to where the bytes begin. */
@@ -80,6 +96,7 @@ export class Log {
     const file = this.#file;
     if (file === null) throw new Error('the segment was given up');
     const at = this.#length;
+    this.#reach = { segment: this.#current, bytes: at + bytes.length };
     try {
       await file.append(bytes);
     } catch (error) {
@@ -93,6 +110,7 @@ export class Log {
       throw error;
     }
     this.#length += bytes.length;
+    this.#durable = this.#reach;
     const segment = this.#segments.get(this.#current);
     if (segment) segment.bytes = this.#length;
     return at;

@@ -29,6 +29,7 @@ export interface Portion {
 
 /** A portion and where its frame lies. */
 export interface Stored extends Portion {
+  completeThrough: number;
   segment: number;
   offset: number;
   length: number;

@@ -1,12 +1,21 @@
 /** Reads the log of an earlier life: its open sums, its portions, and what is known to be lost. */
 import type { Table } from '../measure/table.ts';
-import { type Beat, readBeat } from './beat.ts';
+import { type Beat, isBehind, lastWord, readBeat } from './beat.ts';
 import type { SpoolDisk } from './disk.ts';
 import { type Found, Kind, scan } from './frames.ts';
 import { readJoined } from './join.ts';
-import { segmentName, segmentNumber } from './log.ts';
+import { type LogEnd, segmentName, segmentNumber } from './log.ts';
+import { without } from './losses.ts';
 import { readPortionHead, type Stored } from './portion.ts';
-import { type AliveRange, type LostInterval, readLost, readSettled, readSnapshot, readTime } from './snapshot.ts';
+import {
+  type AliveRange,
+  type LostInterval,
+  readLost,
+  readSettled,
+  readSnapshot,
+  readTime,
+  readTold,
+} from './snapshot.ts';
 import { readSums } from './sums-frame.ts';
 
 export interface Recovered {
@@ -58,13 +67,15 @@ class Replay {
   #lost: LostInterval[] = [];
   #nextTable = 1;
   #nextPortion = 1;
+  /** The last word of the log, and where it ends. */
   #lastAt = 0;
+  #lastEnd: LogEnd = { segment: 0, bytes: 0 };
   #stopped = true;
   /** Time of the last good frame before a damaged one; -1: none. */
   #gapFrom = -1;
 
   frame(segment: number, found: Found): void {
-    if (found.gap > 0) this.#gapFrom = this.#lastAt;
+    if (found.gap > 0) this.#openGap();
     try {
       this.#read(segment, found);
       this.#stopped = found.kind === Kind.stop;
@@ -72,16 +83,19 @@ class Replay {
       if (!(error instanceof RangeError)) throw error;
       // Intact, but it speaks of what a damaged frame said.
       this.damaged += found.payload.length;
+      this.#openGap();
     }
   }
 
   #read(segment: number, { kind, payload, offset }: Found): void {
-    if (kind === Kind.snapshot) this.#snapshot(segment, payload, offset);
-    else if (kind === Kind.sums) this.#at(readSums(payload, this.#tables));
+    const end = { segment, bytes: offset + payload.length };
+    if (kind === Kind.snapshot) this.#snapshot(payload, offset, end);
+    else if (kind === Kind.sums) this.#at(readSums(payload, this.#tables), end);
     else if (kind === Kind.joined) this.#join(payload);
     else if (kind === Kind.portion) this.#portion(segment, payload, offset);
     else if (kind === Kind.settled) this.#settle(readSettled(payload));
-    else if (kind === Kind.stop) this.#at(readTime(payload));
+    else if (kind === Kind.stop) this.#at(readTime(payload), end);
+    else if (kind === Kind.told) this.#lost = without(this.#lost, readTold(payload));
     else {
       const { interval, table } = readLost(payload);
       this.#lost.push(interval);
@@ -90,10 +104,19 @@ class Replay {
   }
 
   /** The clock may have stepped back: the last word counts. */
-  #at(now: number): void {
+  #at(now: number, end: LogEnd): void {
     this.#lastAt = now;
+    this.#lastEnd = end;
+    this.#closeGap(now);
+  }
+
+  #openGap(): void {
+    if (this.#gapFrom < 0) this.#gapFrom = this.#lastAt;
+  }
+
+  #closeGap(now: number): void {
     if (this.#gapFrom < 0) return;
-    this.#lost.push({ from: this.#gapFrom, to: Math.max(now, this.#gapFrom), records: 0, reason: 'damaged' });
+    this.#lost.push({ from: this.#gapFrom, to: Math.max(now, this.#gapFrom + 1), records: 0, reason: 'damaged' });
     this.#gapFrom = -1;
   }
 
@@ -107,7 +130,7 @@ class Replay {
     readJoined(payload, this.#tables);
   }
 
-  #snapshot(segment: number, payload: Buffer, offset: number): void {
+  #snapshot(payload: Buffer, offset: number, end: LogEnd): void {
     const tables = new Map<number, Table>();
     const snapshot = readSnapshot(payload, tables);
     this.#countTables();
@@ -122,9 +145,9 @@ class Replay {
       if (number < snapshot.nextPortion && !isAlive(number)) this.#portions.delete(number);
     // What was damaged before is in this snapshot; portions that were are found missing.
     this.#gapFrom = -1;
-    this.#at(snapshot.now);
+    this.#at(snapshot.now, end);
     const at = offset + payload.length - snapshot.frames.length;
-    for (const found of scan(snapshot.frames).frames) this.frame(segment, { ...found, offset: at + found.offset });
+    for (const found of scan(snapshot.frames).frames) this.frame(end.segment, { ...found, offset: at + found.offset });
   }
 
   #portion(segment: number, payload: Buffer, offset: number): void {
@@ -147,6 +170,13 @@ class Replay {
   result(beat: Beat): Recovered {
     this.#countTables();
     for (const table of this.#tables.values()) table.over = true;
+    const { coveredAt, aliveAt } = lastWord(beat, { at: this.#lastAt, end: this.#lastEnd });
+    const { number: segment = 0, bytes = 0 } = this.segments.at(-1) ?? {};
+    const isCut = segment === beat.durable.segment && bytes < beat.durable.bytes;
+    if (isCut) this.#openGap();
+    this.#closeGap(aliveAt);
+    // A heartbeat behind a clean end is of a life whose disk took nothing else.
+    const stopped = this.#stopped && !isCut && !isBehind(beat.reach, this.#lastEnd);
     return {
       tables: [...this.#tables.values()].filter((t) => t.waiting > 0).sort((a, b) => a.number - b.number),
       portions: [...this.#portions.values()].sort((a, b) => a.number - b.number),
@@ -154,10 +184,10 @@ class Replay {
       segments: this.segments,
       nextTable: this.#nextTable,
       nextPortion: this.#nextPortion,
-      coveredAt: Math.max(this.#lastAt, beat.coveredAt),
-      aliveAt: Math.max(this.#lastAt, beat.aliveAt),
-      stopped: this.#stopped,
-      clean: this.#stopped && this.damaged === 0 && this.torn === 0,
+      coveredAt,
+      aliveAt,
+      stopped,
+      clean: stopped && this.damaged === 0 && this.torn === 0,
       damaged: this.damaged,
       torn: this.torn,
     };

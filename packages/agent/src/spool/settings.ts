@@ -5,7 +5,7 @@ export interface SpoolSettings {
   heartbeatMs: number;
   /** Records of one portion, and portions made at each flush, at least. */
   portionRecords: number;
-  /** Bytes after which a new segment is begun, and of all segments together. */
+  /** Bytes after which a new segment is begun, at most a quarter of the next; and of all segments together. */
   segmentBytes: number;
   maxBytes: number;
   /** Records of buckets that are over which may wait in memory while the disk takes nothing. */
@@ -33,4 +33,13 @@ export const spoolDefaults: SpoolSettings = {
   joinPart: 8,
   joinMs: [60_000, 300_000, 900_000],
   cacheBytes: 16 * 1024 * 1024,
+};
+
+/** Only a whole segment can be given up, so several have to fit. */
+const SEGMENTS_MIN = 4;
+
+export const spoolSettings = (given: Partial<SpoolSettings>): SpoolSettings => {
+  const settings = { ...spoolDefaults, ...given };
+  const segmentBytes = Math.min(settings.segmentBytes, Math.floor(settings.maxBytes / SEGMENTS_MIN));
+  return { ...settings, segmentBytes };
 };

@@ -131,6 +131,18 @@ export function readLost(payload: Buffer): { interval: LostInterval; table: numb
   return { interval: lostFrom(reader), table: reader.varint() };
 }
 
+export function writeTold(writer: Writer, intervals: readonly LostInterval[]): void {
+  frame(writer, Kind.told, () => {
+    writer.varint(intervals.length);
+    for (const interval of intervals) lostTo(writer, interval);
+  });
+}
+
+export function readTold(payload: Buffer): LostInterval[] {
+  const reader = new Reader(payload);
+  return Array.from({ length: reader.varint() }, () => lostFrom(reader));
+}
+
 export function writeTime(writer: Writer, kind: number, now: number): void {
   frame(writer, kind, () => writer.varint(now));
 }

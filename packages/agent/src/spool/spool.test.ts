@@ -17,9 +17,9 @@ test('at the end of a bucket its sums are one record a key, with the instant of 
   for (let i = 0; i < 5; i++) life.add(a, 10);
   await life.tick(300);
   const flushedAt = life.clock.at - 1;
-  assert.equal(life.spool.nextPortion(), null);
+  assert.equal(life.spool.nextBatch(1, 'fresh'), null);
   await life.tick(1000);
-  const portion = life.spool.nextPortion();
+  const portion = life.spool.nextBatch(1, 'fresh')?.portions[0];
   assert.ok(portion);
   assert.deepEqual(await life.spool.records(portion), [
     { key: { meter: 'm', subject: 'a', dimensions: [] }, at: flushedAt, count: 5, value: 50 },

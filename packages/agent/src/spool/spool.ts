@@ -7,14 +7,14 @@
  */
 import type { Clock, Randomness } from '../environment.ts';
 import { Sums, type SumsSettings, sumsDefaults } from '../measure/sums.ts';
-import { beatBytes } from './beat.ts';
-import type { SpoolDisk } from './disk.ts';
+import { Heart } from './beat.ts';
+import { isFull, type SpoolDisk } from './disk.ts';
 import { Journal } from './journal.ts';
 import { type Batch, Lines } from './lines.ts';
 import { Losses } from './losses.ts';
 import { type Portion, type PortionRecord, readRecords, type Stored } from './portion.ts';
 import { type Recovered, recover } from './recover.ts';
-import { type SpoolSettings, spoolDefaults } from './settings.ts';
+import { type SpoolSettings, spoolSettings } from './settings.ts';
 import type { LostInterval } from './snapshot.ts';
 
 export interface SpoolWorld {
@@ -25,6 +25,11 @@ export interface SpoolWorld {
 
 /** Size of the files for people, each with one older part. */
 const NOTES_BYTES = 16 * 1024 * 1024;
+
+/** A flush that takes longer counts as one that failed, ms: a disk may hang and say nothing. */
+const OVERDUE_MS = 10_000;
+/** Readings of a portion that fail before it is given up: it holds back all behind it. */
+const TRIES = 8;
 
 const nothing = Promise.resolve();
 
@@ -40,12 +45,15 @@ export class Spool {
   readonly #lines: Lines;
   readonly #losses: Losses;
   readonly #journal: Journal;
-  /** Monotonic time of the last word that all measured so far is on disk. */
-  #beatAt: number;
+  readonly #heart: Heart;
+  /** Monotonic time at which the flush that runs has begun. */
+  #begunAt = 0;
+  /** The portion that could not be read, and how often. */
+  #unreadable = { number: 0, tries: 0 };
   #running: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
 
-  /** Rejects when another process has the folder or it cannot be written. */
+  /** Rejects when another process has the folder or it cannot be read. One that cannot be written is waited for. */
   static async open(
     world: SpoolWorld,
     settings: Partial<SpoolSettings> = {},
@@ -54,9 +62,8 @@ export class Spool {
     const unlock = await world.disk.lock();
     try {
       const found = await recover(world.disk);
-      const spool = new Spool(world, { ...spoolDefaults, ...settings }, sums, found, unlock);
-      await spool.#journal.begin();
-      await spool.#journal.log.clean();
+      const spool = new Spool(world, spoolSettings(settings), sums, found, unlock);
+      await spool.#begin(found);
       return spool;
     } catch (error) {
       await unlock();
@@ -81,7 +88,7 @@ export class Spool {
     const now = clock.now();
     this.#losses.crash(found, now, settings);
     this.#journal = new Journal(disk, { lines: this.#lines, losses: this.#losses }, found, now, settings);
-    this.#beatAt = clock.elapsed();
+    this.#heart = new Heart({ clock, disk }, this.#journal, settings.heartbeatMs);
   }
 
   get sums(): Sums {
@@ -111,8 +118,24 @@ export class Spool {
     return this.#running !== null;
   }
 
+  /** Those the server does not have, and those it was told in this life. */
   lostIntervals(): readonly LostInterval[] {
     return this.#losses.all;
+  }
+
+  /** Of them, those in the log that the server does not have. */
+  get untold(): readonly LostInterval[] {
+    return this.#losses.known;
+  }
+
+  /** The server has them. */
+  told(intervals: readonly LostInterval[]): void {
+    this.#losses.told(intervals);
+  }
+
+  /** The latest instant up to which it may be said that all is sent: what is lost has to be told first. */
+  mayDeclare(through: number): number {
+    return Math.min(through, this.#losses.untoldFrom);
   }
 
   /**
@@ -136,20 +159,30 @@ export class Spool {
     return this.#lines.next(max, line);
   }
 
-  /** The next portion, those of an earlier life first; null: nothing is ready. */
-  nextPortion(): Portion | null {
-    return (this.nextBatch(1, 'backlog') ?? this.nextBatch(1, 'fresh'))?.portions[0] ?? null;
-  }
-
   /** What an empty batch may say; null: portions are on their way, they say it. */
   nothingToSay(): Batch | null {
     return this.ready > 0 || this.#journal.hasUnwritten ? null : this.#lines.declaration();
   }
 
-  /** Rejects when the log cannot be read. */
+  /** Rejects when the log cannot be read. A portion that cannot be read for long is given up. */
   async records(portion: Portion): Promise<PortionRecord[]> {
-    const { payload, segment, offset, length } = portion as Stored;
-    return readRecords(payload ?? (await this.#journal.log.readAt(segment, offset, length)));
+    const { payload, segment, offset, length, number } = portion as Stored;
+    try {
+      return readRecords(payload ?? (await this.#journal.log.readAt(segment, offset, length)));
+    } catch (error) {
+      const tries = this.#unreadable.number === number ? this.#unreadable.tries + 1 : 1;
+      this.#unreadable = { number, tries };
+      if (tries >= TRIES) this.#giveUp(portion);
+      throw error;
+    }
+  }
+
+  #giveUp(portion: Portion): void {
+    const { from, to, records, number } = portion;
+    for (const gone of this.#lines.drop((own) => own.number === number)) {
+      this.#losses.add({ from, to, records, reason: 'damaged' });
+      this.#journal.settle(gone);
+    }
   }
 
   /** They are durable elsewhere, or set aside. Written down with the next flush; until then a restart repeats them. */
@@ -173,6 +206,8 @@ export class Spool {
 
   /** A clean end. What is not acknowledged is there again at the next open. */
   async close(): Promise<void> {
+    // What comes from now on would be neither kept nor told: the recorder refuses it.
+    this.sums.close();
     try {
       await this.flush();
       await this.#journal.stop(this.#clock.now());
@@ -182,15 +217,41 @@ export class Spool {
     }
   }
 
+  /**
+   * For who beats: true while a flush is at the disk, which takes what came since with the next one. One that takes very
+   * long is trouble, and what waits for it is bounded.
+   */
+  isHeldUp(): boolean {
+    if (this.#running === null) return false;
+    if (this.#clock.elapsed() - this.#begunAt < OVERDUE_MS) return true;
+    this.trouble = new Error(`the disk has not answered for ${OVERDUE_MS / 1000} s`);
+    this.#lines.collect();
+    this.#forceOutOfMemory();
+    return true;
+  }
+
   // The flush
+
+  /** A disk that takes nothing at the start is as one that takes nothing later. */
+  async #begin(found: Recovered): Promise<void> {
+    try {
+      await this.#journal.begin();
+      await this.#journal.log.clean();
+    } catch (error) {
+      // A crash before is said with the first segment: until then it belongs to what a crash now would cost.
+      if (!found.stopped) this.#journal.coveredAt = found.coveredAt;
+      this.trouble = error;
+      await this.#suffer(error);
+    }
+  }
 
   /** Asked ten times a second by a service that does nothing: then a flush would do nothing. */
   #isQuiet(): boolean {
-    if (this.trouble !== null || this.#clock.elapsed() - this.#beatAt >= this.settings.heartbeatMs) return false;
-    return this.#journal.isQuiet(this.#clock.now());
+    return this.trouble === null && !this.#heart.isDue && this.#journal.isQuiet(this.#clock.now());
   }
 
   #start(): Promise<void> {
+    this.#begunAt = this.#clock.elapsed();
     this.#running = this.#flushOnce()
       .then(
         () => {
@@ -211,19 +272,11 @@ export class Spool {
   async #flushOnce(): Promise<void> {
     await this.#journal.prepare();
     const now = this.#clock.now();
-    if (await this.#journal.write(now)) this.#beatAt = this.#clock.elapsed();
-    else await this.#beat();
+    const isWritten = await this.#journal.write(now);
+    // The heartbeat of a disk that took nothing says less than the log does now.
+    await this.#heart.beat(isWritten, this.trouble !== null);
     if (this.bytes > this.settings.maxBytes) this.#journal.forceOutOldest();
     await this.#journal.log.clean();
-  }
-
-  /** Sums bear the time of their flush; while there are none, this says that there were none. */
-  async #beat(): Promise<void> {
-    const elapsed = this.#clock.elapsed();
-    if (elapsed - this.#beatAt < this.settings.heartbeatMs) return;
-    this.#beatAt = elapsed;
-    const { coveredAt } = this.#journal;
-    await this.#disk.setBeat(beatBytes({ coveredAt, aliveAt: coveredAt }), false);
   }
 
   /** The disk takes nothing: what waits in memory is bounded, the oldest goes first, and on the disk before in memory. */
@@ -233,9 +286,7 @@ export class Spool {
       if (!isFull(error) || !this.#journal.forceOutOldest()) this.#forceOutOfMemory();
       await this.#journal.log.clean().catch(() => undefined);
     }
-    const { coveredAt } = this.#journal;
-    const beat = { coveredAt, aliveAt: Math.max(this.#clock.now(), coveredAt) };
-    await this.#disk.setBeat(beatBytes(beat), true).catch(() => undefined);
+    await this.#heart.suffer();
   }
 
   #forceOutOfMemory(): void {
@@ -247,6 +298,3 @@ export class Spool {
     }
   }
 }
-
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');

@@ -1,8 +1,16 @@
 /** Decides on calls from what is lent: at once when there is enough, after a short wait for the server, or by the fail mode. */
 import type { Clock } from '../environment.ts';
 import type { Timers } from '../listen/timers.ts';
-import type { FailMode, LeaseAnswer, LeaseClient, Policy, Refusal } from './lease-client.ts';
-import { Pool } from './pool.ts';
+import {
+  type FailMode,
+  type LeaseAnswer,
+  type LeaseClient,
+  NOBODY,
+  type Policy,
+  type Refusal,
+} from './lease-client.ts';
+import type { Pool } from './pool.ts';
+import { Pools } from './pools.ts';
 
 export interface Verdict {
   /** Null: admitted. */
@@ -30,15 +38,13 @@ export interface DeciderDeps {
 }
 
 const TICK_MS = 200;
-/** Of no use for this long: forgotten. */
-const IDLE_MS = 60_000;
 const STOP_MS = 1000;
 /** Others may take what came for a call that waits. */
 const TRIES = 20;
 
 export class Decider {
   private readonly deps: DeciderDeps;
-  private readonly pools = new Map<string, Pool>();
+  private readonly pools: Pools;
   private cancel: () => void;
   private closed = false;
   /** Admitted without units, since the start. */
@@ -46,14 +52,20 @@ export class Decider {
 
   constructor(deps: DeciderDeps) {
     this.deps = deps;
+    this.pools = new Pools(deps.settings.most, (returned) => deps.client.giveBack(returned));
     this.cancel = deps.timers.after(TICK_MS, () => this.tick());
   }
 
   /** Units admitted without a lease and not charged yet. */
   get owed(): number {
     let owed = 0;
-    for (const pool of this.pools.values()) owed += pool.owed;
+    for (const pool of this.pools) owed += pool.owed + pool.telling;
     return owed;
+  }
+
+  /** Units that were owed and had to be forgotten. */
+  get lost(): number {
+    return this.pools.lost;
   }
 
   get questions(): number {
@@ -61,8 +73,10 @@ export class Decider {
   }
 
   decide(account: string, action: string, cost: number): Verdict | Promise<Verdict> {
-    const pool = this.poolOf(account, action);
+    if (!isName(account)) return { refusal: NOBODY, policies: [], release: null };
+    const pool = this.pools.of(account, action);
     const now = this.deps.clock.elapsed();
+    pool.lastUse = now;
     if (pool.perCall) return this.hold(pool, cost);
     const verdict = this.spend(pool, cost, now);
     if (pool.isLow(now)) void this.refill(pool, 1);
@@ -77,8 +91,8 @@ export class Decider {
     const { client, clock } = this.deps;
     const over = new AbortController();
     const end = async (): Promise<void> => {
-      await Promise.all([...this.pools.values()].map(({ flight }) => flight));
-      for (const pool of this.pools.values()) client.giveBack(pool.close());
+      await Promise.all([...this.pools].map(({ flight }) => flight));
+      for (const pool of this.pools) client.giveBack(pool.close());
       await client.flush();
     };
     await Promise.race([end(), clock.sleep(STOP_MS, over.signal)]);
@@ -114,7 +128,7 @@ export class Decider {
   /** Resolves to whether there was an answer; it is in the pool then. */
   private refill(pool: Pool, least: number): Promise<boolean> {
     const { client } = this.deps;
-    if (this.closed || !client.mayAsk) return Promise.resolve(false);
+    if (this.closed || !client.mayAsk(pool.fail !== null)) return Promise.resolve(false);
     const flight = this.ask(pool, least).finally(() => {
       pool.flight = null;
     });
@@ -127,6 +141,7 @@ export class Decider {
     const askedAt = clock.elapsed();
     const answer = await this.tellAndAsk(pool, pool.wanted(least, askedAt), least);
     if (answer !== null) client.giveBack(pool.take(answer, least, askedAt, clock.elapsed()));
+    if (answer !== null) this.pools.answered(pool);
     return answer !== null;
   }
 
@@ -147,7 +162,7 @@ export class Decider {
   /** Something is held while the call runs: a lease of its own. */
   private async hold(pool: Pool, cost: number): Promise<Verdict> {
     const { client, clock, settings } = this.deps;
-    if (this.closed || !client.mayAsk) return this.unanswered(pool, cost);
+    if (this.closed || !client.mayAsk(true)) return this.unanswered(pool, cost);
     const units = Math.max(1, cost);
     const asked = this.tellAndAsk(pool, units, units);
     const over = new AbortController();
@@ -182,39 +197,24 @@ export class Decider {
     return { refusal: null, policies, release: null };
   }
 
-  private poolOf(account: string, action: string): Pool {
-    const key = `${account}\n${action}`;
-    let pool = this.pools.get(key);
-    if (pool !== undefined) return pool;
-    pool = new Pool(account, action);
-    this.pools.set(key, pool);
-    if (this.pools.size > this.deps.settings.most) this.forgetOne();
-    return pool;
-  }
-
-  /** What is owed has to be told first. */
-  private forgetOne(): void {
-    for (const [key, pool] of this.pools) {
-      if (pool.owed > 0 || pool.flight !== null || pool.waiting > 0) continue;
-      this.deps.client.giveBack(pool.close());
-      this.pools.delete(key);
-      return;
-    }
-  }
-
   private tick(): void {
     this.cancel = this.deps.timers.after(TICK_MS, () => this.tick());
     const { client, clock } = this.deps;
     const now = clock.elapsed();
-    for (const [key, pool] of this.pools) {
+    for (const pool of this.pools) {
       client.giveBack(pool.expired(now));
       // Nobody may call any more, but what was admitted and refused has to be told.
-      if (pool.owed + pool.refused > 0 && pool.flight === null) void this.refill(pool, 1);
-      else if (pool.flight === null && now - pool.lastUse > IDLE_MS) this.pools.delete(key);
+      // (Where something is held a question holds it, so refusals are told by the next call.)
+      const untold = pool.owed + (pool.perCall ? 0 : pool.refused);
+      if (untold > 0 && pool.flight === null) void this.refill(pool, 1);
     }
+    this.pools.forgetIdle(now);
     void client.flush();
   }
 }
+
+/** What the server takes as the name of an account: others it does not know, without being asked. */
+const isName = (account: string): boolean => account.length <= 256 && /^[^\p{Cc}]+$/u.test(account);
 
 const NOT_KNOWN: Refusal = {
   code: 'limit.unknown',

@@ -1,6 +1,6 @@
 /**
  * Middleware that decides before the application does anything: `(request, response, next)` for node:http, Express and
- * Connect; Fastify's `onRequest` hook calls it with the raw pair (see docs/operating/throttling.md).
+ * Connect; Fastify's `onRequest` hook calls it with the raw pair (see docs/operating/middleware.md).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Network } from '../environment.ts';
@@ -53,6 +53,8 @@ export interface HttpThrottleReport {
   /** Units admitted while nobody answered: since the start, and not charged yet. */
   readonly unseen: number;
   readonly owed: number;
+  /** Units owed that had to be forgotten: too many accounts owed at once. */
+  readonly lost: number;
 }
 
 export interface HttpThrottle {
@@ -122,7 +124,13 @@ export function throttleHttp(options: HttpThrottleOptions): HttpThrottle {
   };
   return Object.assign(handle, {
     close: () => decider.close(),
-    report: () => ({ ...counts, failures: client.failures, unseen: decider.unseen, owed: decider.owed }),
+    report: () => ({
+      ...counts,
+      failures: client.failures,
+      unseen: decider.unseen,
+      owed: decider.owed,
+      lost: decider.lost,
+    }),
   });
 }
 

@@ -82,10 +82,13 @@ export class LeaseClient {
     this.deps = deps;
   }
 
-  /** Whether a question would be sent now. After a rest one goes ahead and the others wait for it. */
-  get mayAsk(): boolean {
+  /**
+   * Whether a question would be sent now. After a rest one goes ahead and the others wait for it. Names nobody has
+   * confirmed yet leave half of the room to the others.
+   */
+  mayAsk(isKnown: boolean): boolean {
     if (this.hasFailed && this.asking > 0) return false;
-    return this.asking < AT_ONCE && this.deps.clock.elapsed() >= this.restUntil;
+    return this.asking < (isKnown ? AT_ONCE : AT_ONCE / 2) && this.deps.clock.elapsed() >= this.restUntil;
   }
 
   /** Takes leases back, with the next question or by itself. */
@@ -144,16 +147,30 @@ export class LeaseClient {
     const answer = await this.deps.network.post(path, JSON.stringify(body), JSON_TYPE);
     if (answer.status === 200) return leaseOf(JSON.parse(answer.body));
     if (answer.status === 404 && codeOf(answer) === 'account.unknown') return UNKNOWN;
-    throw new Error(`the server answered ${answer.status}: ${answer.body.slice(0, 200)}`);
+    throw new Unanswered(answer);
   }
 
   private failed(error: unknown): void {
     this.failures++;
+    // What is wrong with one question is no reason to leave the others unasked.
+    if (error instanceof Unanswered && error.isOwn) return;
     this.restUntil = this.deps.clock.elapsed() + REST_MS;
     if (!this.hasFailed) this.deps.report('throttle.no_answer', { error: String(error) });
     this.hasFailed = true;
   }
 }
+
+export const NOBODY: Refusal = {
+  code: 'account.unknown',
+  detail: 'The account is not known.',
+  limit: null,
+  version: null,
+  used: null,
+  amount: null,
+  resetAt: null,
+  retryAfterMs: null,
+  upgrade: '',
+};
 
 const UNKNOWN: LeaseAnswer = {
   id: null,
@@ -162,18 +179,17 @@ const UNKNOWN: LeaseAnswer = {
   perCall: false,
   fail: { mode: 'open', amount: 0 },
   policies: [],
-  refusal: {
-    code: 'account.unknown',
-    detail: 'The account is not known.',
-    limit: null,
-    version: null,
-    used: null,
-    amount: null,
-    resetAt: null,
-    retryAfterMs: null,
-    upgrade: '',
-  },
+  refusal: NOBODY,
 };
+
+class Unanswered extends Error {
+  readonly isOwn: boolean;
+
+  constructor({ status, body }: HttpAnswer) {
+    super(`the server answered ${status}: ${body.slice(0, 200)}`);
+    this.isOwn = [400, 404, 413, 422].includes(status);
+  }
+}
 
 function codeOf({ body }: HttpAnswer): unknown {
   try {

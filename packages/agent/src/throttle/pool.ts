@@ -52,7 +52,6 @@ export class Pool {
 
   /** true: admitted and paid. null: not known, ask. */
   spend(cost: number, now: number): true | Refusal | null {
-    this.lastUse = now;
     const left = this.left(now);
     if (cost > 0 && cost <= left) {
       this.pay(cost, now);

@@ -1,6 +1,7 @@
 /** A publisher of readings over many lives, on one disk in memory, with a clock of its own. */
 import type { ReadingsBatch } from '@tollgate/event';
 import type { HttpAnswer } from '../../environment.ts';
+import { outcomeOf } from '../../publish/testing/outcome.ts';
 import { Publisher, publisherDefaults } from '../../publisher.ts';
 import { MemoryDisk } from '../../spool/testing/memory-disk.ts';
 import { Backlog, type BacklogSettings } from '../backlog.ts';
@@ -53,10 +54,11 @@ export class Lives {
       value: BigInt(at - START) * BigInt(i + 1),
       start: 0,
     }));
-    const kept = (): void => {
+    const settled = (kept: boolean): void => {
+      if (!kept) return;
       for (const { head } of samples) this.kept.add(`${head.resource} m ${at}`);
     };
-    this.publisher.offer({ samples, ended: [], completeThrough: at, kept, ...more });
+    this.publisher.offer({ samples, ended: [], completeThrough: at, settled, ...more });
   }
 
   /** Tries until everything is acknowledged, or `tries` requests were made. */
@@ -91,6 +93,6 @@ export class Lives {
     if (mood === 'refuse') return { status: 400, retryAfter: 0, body: 'no' };
     this.server.take(JSON.parse(body) as ReadingsBatch);
     if (mood === 'take and say nothing') throw new Error('connection reset');
-    return { status: 200, retryAfter: 0, body: '{}' };
+    return { status: 200, retryAfter: 0, body: outcomeOf(1) };
   }
 }

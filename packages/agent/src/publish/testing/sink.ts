@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { outcomeOf } from './outcome.ts';
 
 export interface TakenEvent {
   id: string;
@@ -72,9 +73,7 @@ export class Sink {
     const count = this.#settle(request, JSON.parse(Buffer.concat(chunks).toString()) as TakenEvent[]);
     if (mood === 'take and drop') return void request.socket.destroy();
     const receipts = count > 0 ? { first: 1, last: count } : null;
-    response
-      .writeHead(200, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ accepted: count, duplicates: 0, conflicts: 0, rejected: 0, items: [], receipts }));
+    response.writeHead(200, { 'content-type': 'application/json' }).end(outcomeOf(count, receipts));
   }
 
   #settle(request: IncomingMessage, events: readonly TakenEvent[]): number {

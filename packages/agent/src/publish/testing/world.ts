@@ -1,8 +1,11 @@
 /** A service on virtual time: hours pass in a moment, and every run of one seed is the same. */
+
 import type { Clock, HttpAnswer, Network, Randomness } from '../../environment.ts';
 import type { Report } from '../../publisher.ts';
+import { outcomeIn } from '../../publisher-answer.ts';
 import { MemoryDisk } from '../../spool/testing/memory-disk.ts';
 import { openUsage, type Usage, type UsageSettings } from '../usage.ts';
+import { outcomeOf } from './outcome.ts';
 
 export const START = 1_790_000_000_000;
 
@@ -55,10 +58,12 @@ export interface Posted {
 
 export type Script = (posted: Posted) => HttpAnswer | 'lost' | 'taken and lost';
 
+const RECEIPTS = { first: 5, last: 9 };
+/** Everything is taken. Sent, its outcome says how many that were. */
 export const OK: HttpAnswer = {
   status: 200,
   retryAfter: 0,
-  body: '{"accepted":1,"items":[],"receipts":{"first":5,"last":9}}',
+  body: outcomeOf(1, RECEIPTS),
 };
 export const answer = (status: number, body: object = {}, retryAfter = 0): HttpAnswer => ({
   status,
@@ -76,9 +81,12 @@ export class World {
   readonly taken = new Map<string, Posted['events'][number]>();
   readonly marks = new Map<string, number>();
   script: Script = () => OK;
+  /** Of what the agent says of itself. */
+  reportScript: Script = () => OK;
   /** How long an answer takes, ms. */
   latency = 0;
-  #lives = 0;
+  /** Lives so far: each has runs of its own. */
+  lives = 0;
 
   constructor(clock = new VirtualClock(), disk = new MemoryDisk()) {
     this.clock = clock;
@@ -86,7 +94,7 @@ export class World {
   }
 
   async open(settings: Partial<UsageSettings> = {}): Promise<Usage> {
-    const random: Randomness = { hex: () => `run${++this.#lives}`, fraction: () => 0.5 };
+    const random: Randomness = { hex: () => `run${++this.lives}`, fraction: () => 0.5 };
     const network: Network = { post: (path, body, _type, _signal, headers = {}) => this.#post(path, body, headers) };
     const usage = await openUsage({
       url: '',
@@ -126,15 +134,17 @@ export class World {
     const posted = { at: this.clock.at, path, events, body, headers };
     if (!path.endsWith('/events')) {
       this.told.push(posted);
-      return OK;
+      const answer = this.reportScript(posted);
+      if (typeof answer === 'string') throw new Error('connection refused');
+      return answer;
     }
     this.posted.push(posted);
     if (this.latency > 0) await this.clock.sleep(this.latency);
     const answer = this.script(posted);
     if (answer === 'lost') throw new Error('connection refused');
-    if (answer === 'taken and lost' || answer.status < 300) this.#take(posted);
+    if (answer === 'taken and lost' || outcomeIn(answer.body) !== null) this.#take(posted);
     if (answer === 'taken and lost') throw new Error('connection reset');
-    return answer;
+    return answer.body === OK.body ? { ...answer, body: outcomeOf(events.length, RECEIPTS) } : answer;
   }
 
   #take({ events, headers }: Posted): void {

@@ -10,8 +10,14 @@ export const START = 1_790_000_000_000;
 
 export class HandClock implements Clock {
   at = START;
+  #steps = 0;
   now = (): number => this.at;
-  elapsed = (): number => this.at - START;
+  elapsed = (): number => this.at - START - this.#steps;
+  /** The clock is set, and no time passes. */
+  set(ms: number): void {
+    this.at += ms;
+    this.#steps += ms;
+  }
   sleep = async (ms: number): Promise<void> => {
     this.at += ms;
   };
@@ -93,7 +99,22 @@ export class Life {
       }
     }
     if (reply) this.spool.acknowledge(...batch.portions);
+    this.checkThrough(batch.completeThrough);
     return true;
+  }
+
+  /** Says that there is nothing to say, when that is so. */
+  declare(): void {
+    this.checkThrough(this.spool.nothingToSay()?.completeThrough ?? 0);
+  }
+
+  /** Throws when something measured so far, before `through`, is neither on the server nor lost. */
+  checkThrough(through: number): void {
+    if (through === 0) return;
+    const lost = this.spool.lostIntervals();
+    const totals = this.totals();
+    for (const [key, least] of this.expected(lost, through))
+      if ((totals.get(key) ?? 0n) < least) throw new Error(`${key}: complete through ${through - START} is not true`);
   }
 
   /** Everything that can be sent is. */
@@ -133,11 +154,11 @@ export class Life {
     for (const text of last.values()) if (!came.has(text)) throw new Error(`${text} did not come`);
   }
 
-  /** The truth without what lies in an interval. */
-  expected(lost: readonly { from: number; to: number }[]): Map<string, bigint> {
+  /** The truth before an instant, without what lies in an interval. */
+  expected(lost: readonly { from: number; to: number }[], before = Number.POSITIVE_INFINITY): Map<string, bigint> {
     const totals = new Map<string, bigint>();
     for (const { key, quantity, at } of this.truth) {
-      if (lost.some(({ from, to }) => from <= at && at < to)) continue;
+      if (at >= before || lost.some(({ from, to }) => from <= at && at < to)) continue;
       totals.set(key, (totals.get(key) ?? 0n) + quantity);
     }
     return totals;

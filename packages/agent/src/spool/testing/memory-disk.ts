@@ -102,7 +102,7 @@ export class MemoryDisk implements SpoolDisk {
     this.#live();
     const old = this.files.get('heartbeat');
     // In place: what was not synced is the older one, here the whole of it.
-    if (sync || old === undefined) this.files.set('heartbeat', { bytes: Buffer.from(bytes), synced: 16 });
+    if (sync || old === undefined) this.files.set('heartbeat', { bytes: Buffer.from(bytes), synced: bytes.length });
     else old.bytes = Buffer.from(bytes);
   }
 
