@@ -1,14 +1,14 @@
 /**
- * `rls`: Envoy's Rate Limit Service of a real server, asked by a client in this process on the same cores. Open loop: calls
+ * `rls`: Envoy's Rate Limit Service of a real server, asked by a client in this process on the same cores (rls-client.ts). Open loop: calls
  * leave at their appointed time whether or not earlier ones were answered, and latency is counted from that time, so that
  * a stall is not hidden. First over gRPC, then its JSON twin, one descriptor a call. Floor: a bare gRPC server that
  * answers a constant, in the same run.
  */
 import { Agent, request as httpRequest } from 'node:http';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { packages, RATE_LIMIT_SERVICE } from 'tollgate/throttle/rls/schema.js';
 import { next, start } from './agent-processes.ts';
 import { type BenchOptions, type BenchResult, inFolder, machine, numberOf, quantile, round, say } from './common.ts';
+import { RawClient } from './rls-client.ts';
 import { startServer } from './server-process.ts';
 
 const DOMAIN = 'bench';
@@ -17,6 +17,9 @@ descriptors:
   - key: client
     rate_limit: { unit: minute, requests_per_unit: 1000 }
 `;
+
+/** As a proxy's worker threads have. */
+const CONNECTIONS = 4;
 
 type Send = (client: number) => Promise<boolean>;
 
@@ -31,7 +34,7 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
     const server = await startServer(folder);
     try {
       await configure(server.url, server.key);
-      const grpc = await measured('gRPC', grpcTo(server.rls), load);
+      const grpc = await measured('gRPC', await grpcTo(server.rls), load);
       const slower = { ...load, rate: load.rate / 4 };
       const json = await measured('JSON', jsonTo(server.url, server.key), slower);
       return {
@@ -61,7 +64,7 @@ async function floor(load: Load): Promise<Figures> {
   const process = start('rls-floor');
   try {
     const { port } = await next<{ port: number }>(process);
-    return await measured('bare gRPC', grpcTo(`127.0.0.1:${port}`), load);
+    return await measured('bare gRPC', await grpcTo(`127.0.0.1:${port}`), load);
   } finally {
     process.kill();
   }
@@ -138,29 +141,34 @@ async function openLoop(send: Send, { rate, seconds, keys }: Load) {
   return { latencies, failed, took: (performance.now() - from) / 1000 };
 }
 
-function grpcTo(address: string): Send {
+/** Calls go round over a few connections, as a proxy's threads have one each. */
+async function grpcTo(address: string): Promise<Send> {
   const { ShouldRateLimit } = packages()[RATE_LIMIT_SERVICE] as unknown as Record<string, Method>;
   if (ShouldRateLimit === undefined) throw new Error('the service has no such method');
-  const client = new Client(address, credentials.createInsecure());
-  const metadata = new Metadata();
-  return (key) =>
-    new Promise((resolve, reject) => {
-      const message = { domain: DOMAIN, descriptors: [{ entries: [{ key: 'client', value: `c${key}` }] }] };
-      client.makeUnaryRequest(
-        ShouldRateLimit.path,
-        ShouldRateLimit.requestSerialize,
-        ShouldRateLimit.responseDeserialize,
-        message,
-        metadata,
-        (error, response) => (error === null ? resolve(response?.overallCode === 'OK') : reject(error)),
-      );
-    });
+  const { path, requestSerialize } = ShouldRateLimit;
+  const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => connected(address, path)));
+  let turn = 0;
+  return (key) => {
+    turn = (turn + 1) % CONNECTIONS;
+    const entries = [{ key: 'client', value: `c${key}` }];
+    return (clients[turn] as Ask)(requestSerialize({ domain: DOMAIN, descriptors: [{ entries }] }));
+  };
+}
+
+type Ask = (message: Buffer) => Promise<boolean>;
+
+async function connected(address: string, path: string): Promise<Ask> {
+  const waiting = new Map<number, (ok: boolean) => void>();
+  const client = await RawClient.open(address, path, (stream, ok) => {
+    waiting.get(stream)?.(ok);
+    waiting.delete(stream);
+  });
+  return (message) => new Promise((resolve) => waiting.set(client.send(message), resolve));
 }
 
 interface Method {
   path: string;
   requestSerialize(message: object): Buffer;
-  responseDeserialize(bytes: Buffer): { overallCode: string };
 }
 
 function jsonTo(url: string, key: string): Send {
