@@ -205,3 +205,11 @@ test('who adds up for itself is asked before the sums are taken: right after a b
   sums.turn();
   assert.deepEqual(open(), []);
 });
+
+test('a dimension that holds what keys are joined with is refused, and added to no other key', () => {
+  const { sums } = make();
+  for (let i = 0; i < 20; i++) sums.add({ meter: 'm', subject: 's', dimensions: { p: String(i), q: '2' } }, 1);
+  sums.add({ meter: 'm', subject: 's', dimensions: { p: '15\0q\x002' } }, 100);
+  assert.equal(sums.refused, 1);
+  assert.ok(sums.open.cells.every(({ freshSum }) => freshSum === 1));
+});
