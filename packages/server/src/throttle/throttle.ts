@@ -47,6 +47,8 @@ export interface ThrottleParts {
   decided(ask: Ask, question: Question, cost: number, answer: Answer, now: Instant): void;
 }
 
+/** Envoy waits 20 ms for an answer by default. */
+const PROXY_WAIT_MS = 8;
 /** Of a decision that lacks nothing but a grant. */
 const TRIES = 5;
 /** Questions kept prepared; the oldest goes when there are more. */
@@ -122,14 +124,25 @@ export class Throttle {
 
   /**
    * For gates of another making (descriptors), each with its cost. Null: a gate that fails shut is not known; gates that
-   * fail open are counted all the same.
+   * fail open are counted all the same. Answers within a proxy's patience: what is not known by then is unknown.
    */
   async decideGates(prepared: Prepared, costs: readonly number[]): Promise<Decision | null> {
     const { clock, engine } = this.parts;
     const waiting = this.prepare(prepared, Math.max(0, ...costs), clock.now());
-    const unknown = waiting === null ? [] : await waiting;
+    const unknown = waiting === null ? [] : await this.inTime(waiting, prepared);
     if (unknown.some(({ limit }) => isShut(limit))) return null;
     return engine.decide(prepared, 0, clock.now(), costs);
+  }
+
+  private async inTime(waiting: Promise<readonly Gate[]>, { gates }: Prepared): Promise<readonly Gate[]> {
+    const over = new AbortController();
+    const late = this.parts.clock.sleep(PROXY_WAIT_MS, over.signal).then(
+      () => gates.filter(needsWaiting),
+      () => gates,
+    );
+    const unknown = await Promise.race([waiting, late]);
+    over.abort();
+    return unknown;
   }
 
   status(ask: Ask, now: Instant): { standing: Standing; gates: readonly Gate[]; status: GateStatus[] } {
@@ -137,6 +150,9 @@ export class Throttle {
     return { standing, gates: prepared.gates, status: this.parts.engine.status(prepared, now) };
   }
 }
+
+/** Rates are in memory: there is nothing to wait for. */
+const needsWaiting = ({ limit }: Gate): boolean => limit.feed === 'metered' || limit.rule.kind === 'quota';
 
 const REFUSED = { allowed: false, gate: null, decision: null, shadowed: [] } as const;
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { type Client, credentials, type GrpcObject, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { Book } from '../../domain/book.ts';
 import type { ControlBody } from '../../domain/control-fact.ts';
+import type { FailMode } from '../../domain/limit/limit.ts';
 import { Engine } from '../engine.ts';
 import { gate, quotaOf } from '../testing/gates.ts';
 import { Throttle } from '../throttle.ts';
@@ -47,14 +48,16 @@ const facts: ControlBody[] = [
   { kind: 'block', account: 'acme', action: 'login', reason: 'Please call us.', from: 0, to: null },
 ];
 
-function world() {
+function world({ away = false, fail = { mode: 'closed' } as FailMode } = {}) {
   const clock = { at: MONTH, now: () => clock.at, elapsed: () => clock.at, sleep: async () => undefined };
   const book = Book.at(
-    facts.map((body, i) => ({ receipt: i + 1, tenant: '', author: 'test', reason: '', recordedAt: 0, body })),
+    facts
+      .map((body) => (body.kind === 'limit' ? { ...body, limit: { ...body.limit, fail } } : body))
+      .map((body, i) => ({ receipt: i + 1, tenant: '', author: 'test', reason: '', recordedAt: 0, body })),
     99,
   );
   const engine = new Engine();
-  const never = { ensure: () => null };
+  const never = { ensure: () => (away ? new Promise<never>(() => undefined) : null) };
   const grants = {
     // Everything is granted: what grants do is theirs to prove.
     ensure: (prepared: { gates: readonly (typeof never | object)[] }, _cost: number, now: number) => {
@@ -218,6 +221,21 @@ test("an account's own limits and blocks answer through the same protocol", asyn
   const blocked = await call(of('account=acme action=login'));
   assert.equal(told(blocked), 'OVER_LIMIT: OVER_LIMIT 0');
   assert.equal(JSON.parse(String(blocked.rawBody)).detail, 'Please call us.');
+});
+
+test('what is not known within a proxy’s patience is answered by the fail mode', async () => {
+  for (const [mode, expected] of [
+    ['closed', 'OVER_LIMIT'],
+    ['last', 'OK'],
+  ] as const) {
+    const { limits } = world({ away: true, fail: { mode } });
+    const entries = ['account=acme', 'action=call'].map(entry) as { key: string; value: string }[];
+    const descriptors = [{ entries, limit: null, hitsAddend: '0' }];
+    const began = performance.now();
+    const { overallCode } = await limits.answer({ domain: 'tollgate', descriptors, hitsAddend: 0 });
+    assert.equal(overallCode, expected, mode);
+    assert.ok(performance.now() - began < 1000);
+  }
 });
 
 test('what cannot be answered is an invalid argument that says why', async (t) => {
