@@ -1,9 +1,12 @@
 /**
  * One process a spool: a file with the holder's pid and, where the system tells it, when that process began, on which boot
- * and in which pid namespace: in another one the pid says nothing, and the holder is asked by watching its files.
+ * and in which pid namespace: in another one the pid says nothing, and the holder is asked by watching its files. Beside
+ * it a socket whose name only one process can have, where the system has such names: a file alone cannot be taken over
+ * from a dead holder without a moment in which two do it at once (2 of 200 rounds on a busy machine).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -122,19 +125,40 @@ const acquire = async (folder: string, path: string, watchMs: number): Promise<v
 
 const inUse = (folder: string, who: string): Error => new Error(`the spool ${folder} is in use by ${who}`);
 
+/** Of this machine (of this network namespace) and Linux alone; the kernel lets go of it when the process ends, however. */
+const claimName = async (folder: string): Promise<() => void> => {
+  if (process.platform !== 'linux') return () => undefined;
+  const { dev, ino } = await stat(folder);
+  const server = createServer((socket) => socket.destroy());
+  const isTaken = await new Promise<boolean>((resolve) => {
+    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EADDRINUSE'));
+    server.listen(`\0tollgate-spool/${dev}:${ino}`, () => resolve(false));
+  });
+  if (isTaken) {
+    const [pid = ''] = (await textOf(join(folder, 'lock'))).trim().split(' ');
+    throw inUse(folder, pid === '' ? 'a process that begins as well' : `process ${pid}`);
+  }
+  server.unref();
+  return () => server.close();
+};
+
 /** Rejects when another living process, or another spool of this one, has it. */
 export async function lockFolder(folder: string, watchMs = WATCH_MS): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
   if (held.has(folder)) throw inUse(folder, 'this process');
   held.add(folder);
+  let letGo = (): void => undefined;
   try {
+    letGo = await claimName(folder);
     await acquire(folder, path, watchMs);
   } catch (error) {
+    letGo();
     held.delete(folder);
     throw error;
   }
   return async () => {
-    held.delete(folder);
     await rm(path, { force: true });
+    letGo();
+    held.delete(folder);
   };
 }
