@@ -142,7 +142,7 @@ const filesOf = (dir: string): string[] =>
   });
 
 test('a store with a torn last write opens, and what was acknowledged before it is all there', {
-  skip: needs('linux'),
+  skip: isLong ? needs('linux') : LONG_FORM,
 }, async () => {
   const dataDir = makeDataDir();
   try {

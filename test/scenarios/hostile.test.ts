@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { errors } from 'tollgate/errors.js';
 import { type Answer, BATCH, call, JSON_TYPE, post } from '../http.ts';
+import { isLong, LONG_FORM } from '../needs.ts';
 import { type Server, withServer } from '../server.ts';
 import { runJob, usageRows, wholeSum } from '../usage.ts';
 
@@ -107,7 +108,7 @@ const rows: [name: string, text: string, pointer: RegExp][] = [
   ['a value with 13 decimals', badData('0.0000000000001'), /\/1\/data/],
 ];
 
-test('hostile input', (t) =>
+test('hostile input', { skip: !isLong && LONG_FORM }, (t) =>
   withServer(async (server) => {
     await post(server, '/api/v1/meters', {
       slug: 'hostile_work',
@@ -135,7 +136,8 @@ test('hostile input', (t) =>
       assert.equal(health.status, 200, health.text);
       await runJob(server);
     });
-  }));
+  }),
+);
 
 /** What is wrong with a request as a whole. */
 const badRequests = async (server: Server): Promise<void> => {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { eventually, get, post } from '../http.ts';
-import { isLong, needs } from '../needs.ts';
+import { isLong, LONG_FORM, needs } from '../needs.ts';
 import { type Launched, launchServer, makeDataDir, removeDataDir, type Server, withContext } from '../server.ts';
 import { Lots } from '../simulation/lots.ts';
 import { iso, runJob, usageRows, wholeSum } from '../usage.ts';
@@ -20,7 +20,7 @@ const PLAYED = (isLong ? 24 : 4) * HOUR;
 const seed = Number(process.env.TOLLGATE_TEST_SEED ?? Date.now() % 1_000_000);
 
 test(`every acknowledged event is counted once after ${KILLS} kills (seed ${seed})`, {
-  skip: needs('linux'),
+  skip: isLong ? needs('linux') : LONG_FORM,
 }, async () => {
   const lots = new Lots(seed);
   const dataDir = makeDataDir();

@@ -8,6 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type HttpThrottle, type HttpThrottleOptions, httpNetwork, type Network, throttleHttp } from '@tollgate/agent';
 import Fastify from 'fastify';
 import { call, eventually, post } from '../http.ts';
+import { isLong, LONG_FORM } from '../needs.ts';
 import { makeDataDir, removeDataDir, type Server, startServer } from '../server.ts';
 
 const PLANS = `plans:
@@ -19,7 +20,7 @@ const PLANS = `plans:
       - {key: calls, meter: requests, quota: 100000, per: month}
 `;
 
-suite('the middleware on a real server', () => {
+suite('the middleware on a real server', { skip: !isLong && LONG_FORM }, () => {
   const dataDir = makeDataDir();
   let server: Server;
 

@@ -15,6 +15,7 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { meterHttp, openUsage, throttleHttp } from '@tollgate/agent';
 import { packages, RATE_LIMIT_SERVICE } from 'tollgate/throttle/rls/schema.js';
 import { call, eventually, get, post } from '../http.ts';
+import { isLong, LONG_FORM } from '../needs.ts';
 import { type Server, withServer } from '../server.ts';
 
 const MB = 1_000_000;
@@ -118,7 +119,9 @@ interface Method {
   responseDeserialize(bytes: Buffer): { overallCode: string };
 }
 
-test('a plan’s traffic is noticed, refused, raised and served, and the books balance', async (t) => {
+test('a plan’s traffic is noticed, refused, raised and served, and the books balance', {
+  skip: !isLong && LONG_FORM,
+}, async (t) => {
   await withServer(async (server) => {
     await cloud(server);
     const { download, ran } = await webApp(t, server);
