@@ -29,12 +29,15 @@ export const beatBytes = ({ coveredAt, aliveAt, durable, reach }: Beat): Buffer 
   return buffer;
 };
 
+/** Of ten digits, and far more than ever are written. */
+const isSegment = (number: number): boolean => number >= 0 && number < 1e9;
+
 /** A heartbeat that cannot be read says nothing. */
 export const readBeat = (buffer: Buffer): Beat => {
   if (buffer.length !== LENGTH) return none;
   const values = Array.from({ length: LENGTH / 8 }, (_, i) => buffer.readDoubleLE(i * 8));
   const [coveredAt = 0, aliveAt = 0, segment = 0, bytes = 0, toSegment = 0, toBytes = 0] = values;
-  if (!values.every(Number.isSafeInteger) || coveredAt > aliveAt) return none;
+  if (!values.every(Number.isSafeInteger) || coveredAt > aliveAt || !isSegment(toSegment)) return none;
   return { coveredAt, aliveAt, durable: { segment, bytes }, reach: { segment: toSegment, bytes: toBytes } };
 };
 
@@ -44,8 +47,14 @@ export const readBeat = (buffer: Buffer): Beat => {
  */
 export const lastWord = (beat: Beat, log: { at: number; end: LogEnd }): Pick<Beat, 'coveredAt' | 'aliveAt'> => ({
   coveredAt: beat.aliveAt === 0 || isBehind(log.end, beat.durable) ? log.at : beat.coveredAt,
-  aliveAt: beat.aliveAt === 0 || isBehind(log.end, beat.reach) ? log.at : beat.aliveAt,
+  aliveAt: beat.aliveAt === 0 || isBehind(log.end, beat.reach) ? latest(beat, log.at) : beat.aliveAt,
 });
+
+/**
+ * What could not be written for long is written with the time it was composed: the process lived on until the heartbeat
+ * that said so. A frame from before that time is of a clock that was set back since.
+ */
+const latest = ({ coveredAt, aliveAt }: Beat, at: number): number => (at < coveredAt ? at : Math.max(at, aliveAt));
 
 export const isBehind = (a: LogEnd, b: LogEnd): boolean =>
   a.segment > b.segment || (a.segment === b.segment && a.bytes > b.bytes);

@@ -65,6 +65,21 @@ test('a bucket is held back while it may be joined, and goes when the server is 
   assert.ok((spool.nextBatch(1000, 'fresh')?.completeThrough ?? 0) >= START + 39_000);
 });
 
+test('levels that go while their bucket is held back do not slow down the sums when the server is back', async () => {
+  const life = new Life({ ...soon, joinMs: [900_000, 900_000, 900_000] });
+  const spool = await life.open();
+  await measure(life, 20);
+  life.clock.at = spool.sums.open.end - 1;
+  for (let i = 0; i < 500; i++) spool.sums.set({ meter: 'level', subject: `s${i}` }, i);
+  const { ready } = spool;
+  await life.tick(1);
+  assert.ok(spool.ready >= ready + 100);
+  while (await life.send('fresh'));
+  await life.tick(98);
+  await life.tick(98);
+  assert.ok(spool.ready > 0);
+});
+
 test('a stop sends what was held back', async () => {
   const life = new Life({ ...soon, joinMs: [900_000, 900_000, 900_000] });
   await life.open();

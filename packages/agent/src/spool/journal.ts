@@ -48,7 +48,7 @@ export class Journal {
     now: number,
     settings: SpoolSettings,
   ) {
-    this.log = new Log(disk);
+    this.log = new Log(disk, found.reached);
     this.#lines = parts.lines;
     this.#losses = parts.losses;
     this.#settings = settings;

@@ -145,14 +145,19 @@ export class Lines {
     // A declaration counts on all portions made before: the other line may still hold one.
     const alone = other.queue.first === undefined || other.queue.first.number > last.number;
     // It was true when the portion was made. The clock may have been set back since, or was wrong then.
-    const completeThrough = alone ? Math.min(last.completeThrough, this.#frontier()) : 0;
+    const completeThrough = alone ? Math.min(last.completeThrough, this.frontier()) : 0;
     return { run: first.run, first: first.first, portions, completeThrough };
   }
 
   /** Where an empty batch of the fresh run stands, and everything before which instant is in portions. */
   declaration(): Batch {
+    return { run: this.#fresh.run, first: this.#fresh.next, portions: [], completeThrough: this.frontier() };
+  }
+
+  /** Everything measured before this instant is in portions. A bucket that has ended is not, nobody may have taken it yet. */
+  frontier(): number {
     this.collect();
-    return { run: this.#fresh.run, first: this.#fresh.next, portions: [], completeThrough: this.#frontier() };
+    return this.#frontier();
   }
 
   /** For a stop: all that waits becomes portions with the next flush. */
@@ -181,7 +186,7 @@ export class Lines {
         while (this.#isNext(line, table)) {
           const portion = this.#makeOne(writer, kept, line, table);
           if (portion === null) continue;
-          if (table.over) this.#pace.spend(portion.records);
+          if (this.#isFree(line, table)) this.#pace.spend(portion.records);
           else this.#pace.spendLevels(portion.records);
           made.push(portion);
         }
@@ -194,8 +199,13 @@ export class Lines {
   /** Levels go before their bucket is over; while the server is away only in whole portions. */
   #isNext(line: Line, table: Table): boolean {
     const { portionRecords } = this.#settings;
-    if (table.over && !this.#isHeld(line, table)) return table.waiting > 0 && this.#pace.allows(table.waiting);
+    if (this.#isFree(line, table)) return table.waiting > 0 && this.#pace.allows(table.waiting);
     return table.levels.length >= (line.joinMs > 0 ? portionRecords : 1) && this.#pace.allowsLevels;
+  }
+
+  /** Its sums may go. */
+  #isFree(line: Line, table: Table): boolean {
+    return table.over && !this.#isHeld(line, table);
   }
 
   /** More may be joined with it: its length is not over, and it has room. An earlier life's do not grow. */
@@ -206,7 +216,7 @@ export class Lines {
   }
 
   #makeOne(writer: Writer, kept: number, line: Line, table: Table): Stored | null {
-    const taken = choose(table, this.#settings.portionRecords, table.over && !this.#isHeld(line, table));
+    const taken = choose(table, this.#settings.portionRecords, this.#isFree(line, table));
     if (taken.records === 0) {
       table.portioned = taken.portionedTo;
       return null;

@@ -24,13 +24,17 @@ export class Log {
   readonly #disk: SpoolDisk;
   readonly #segments = new Map<number, Segment>();
   #current = 0;
+  /** Numbers up to here are used up. */
+  readonly #taken: number;
   #file: SpoolFile | null = null;
   #length = 0;
   #durable: LogEnd = { segment: 0, bytes: 0 };
   #reach: LogEnd = this.#durable;
 
-  constructor(disk: SpoolDisk) {
+  /** `taken`: the highest number an earlier life has tried: its heartbeat may speak of it, and means no segment of this one. */
+  constructor(disk: SpoolDisk, taken = 0) {
     this.#disk = disk;
+    this.#taken = taken;
   }
 
   /** Segments of an earlier life. */
@@ -68,7 +72,7 @@ export class Log {
 
   /** Begins a segment with `snapshot`, durable when this resolves. Rejects: nothing has changed. */
   async begin(snapshot: Uint8Array): Promise<void> {
-    const number = this.#current + 1;
+    const number = Math.max(this.#current, this.#taken) + 1;
     await this.#abandon();
     this.#reach = { segment: number, bytes: snapshot.length };
     const file = await this.#disk.create(segmentName(number)).catch(async (error: unknown) => {

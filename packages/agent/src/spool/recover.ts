@@ -25,6 +25,8 @@ export interface Recovered {
   portions: Stored[];
   lost: LostInterval[];
   segments: { number: number; bytes: number }[];
+  /** The last segment the heartbeat speaks of, begun or tried. */
+  reached: number;
   nextTable: number;
   nextPortion: number;
   /** All that was measured before this is in the log. */
@@ -182,6 +184,7 @@ class Replay {
       portions: [...this.#portions.values()].sort((a, b) => a.number - b.number),
       lost: [...this.#lost, ...this.#missing()],
       segments: this.segments,
+      reached: beat.reach.segment,
       nextTable: this.#nextTable,
       nextPortion: this.#nextPortion,
       coveredAt,

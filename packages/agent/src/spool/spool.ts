@@ -133,9 +133,9 @@ export class Spool {
     this.#losses.told(intervals);
   }
 
-  /** The latest instant up to which it may be said that all is sent: what is lost has to be told first. */
+  /** What a batch declares, at each try to send it: what is lost has to be told first, and the clock may have been set back. */
   mayDeclare(through: number): number {
-    return Math.min(through, this.#losses.untoldFrom);
+    return Math.min(through, this.#losses.untoldFrom, this.#lines.frontier());
   }
 
   /**

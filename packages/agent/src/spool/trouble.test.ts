@@ -60,6 +60,33 @@ test('a portion of an earlier life that was made by a clock ahead declares nothi
   assert.ok(completeThrough <= life.clock.at, `${completeThrough - life.clock.at} ms ahead`);
 });
 
+test('a bucket that has ended since the last flush is not declared over by a portion of a clock ahead', async () => {
+  const life = new Life({}, slow);
+  await life.open();
+  life.clock.set(86_400_000);
+  life.add(of('x'), 1);
+  await life.tick(10_000);
+  life.clock.set(-86_400_000);
+  await life.tick(10);
+  const { start, end } = life.spool.sums.open;
+  life.add(of('y'), 5);
+  life.clock.at = end;
+  life.add(of('y'), 5);
+  assert.equal(life.spool.nextBatch(10, 'fresh')?.completeThrough, start);
+});
+
+test('a batch that is repeated after the clock was set back declares nothing that is measured since', async () => {
+  const life = new Life({}, slow);
+  await life.open();
+  life.add(of('x'), 1);
+  await life.tick(10_000);
+  const { completeThrough = 0 } = life.spool.nextBatch(10, 'fresh') ?? {};
+  assert.equal(life.spool.mayDeclare(completeThrough), completeThrough);
+  life.clock.set(-86_400_000);
+  life.add(of('y'), 5);
+  assert.equal(life.spool.mayDeclare(completeThrough), life.spool.sums.open.start);
+});
+
 test('what a crash cost after the clock was set back is told in the time the clock had then', async () => {
   const life = new Life({}, slow);
   await life.open();
@@ -292,7 +319,7 @@ test('a thousand crashes do not make one report over all that lies between', asy
 test('what the server was told is lost is forgotten by the log, and shown as long as the process lives', async () => {
   const life = new Life({}, slow);
   await life.open();
-  await killed(life);
+  await killed(life, 20_000);
   const told = life.spool.untold;
   assert.equal(told.length, 1);
   const [{ from = 0 } = {}] = told;

@@ -2,7 +2,9 @@
 import type { Clock, Randomness } from '../../environment.ts';
 import type { Measure } from '../../measure/recorder.ts';
 import type { SumsSettings } from '../../measure/sums.ts';
+import type { Batch } from '../lines.ts';
 import type { SpoolSettings } from '../settings.ts';
+import type { LostInterval } from '../snapshot.ts';
 import { Spool } from '../spool.ts';
 import { MemoryDisk } from './memory-disk.ts';
 
@@ -31,6 +33,15 @@ export interface Delivered {
   at: number;
 }
 
+/** taken: acknowledged. unanswered: the server has it, we do not know. away: nothing arrives. */
+export type Answer = 'taken' | 'unanswered' | 'away';
+
+/** What is on its way, as it is repeated until it is acknowledged. */
+interface Flight {
+  readonly batch: Batch;
+  readonly events: readonly (readonly [id: string, event: Delivered])[];
+}
+
 export class Life {
   readonly disk = new MemoryDisk();
   readonly clock = new HandClock();
@@ -38,6 +49,9 @@ export class Life {
   readonly levels: { key: string; level: bigint; at: number }[] = [];
   /** By `run-number`: what comes twice must be the same. */
   readonly server = new Map<string, Delivered>();
+  /** The server was told that these are lost, in whatever life. */
+  readonly #told: LostInterval[] = [];
+  #flight: Flight | null = null;
   spool!: Spool;
   /** The longest time without a flush that worked, ms. */
   longest = 0;
@@ -55,6 +69,7 @@ export class Life {
     const random: Randomness = { hex: () => `life${++this.lives}`, fraction: () => 0.5 };
     const world = { clock: this.clock, random, disk: this.disk };
     this.spool = await Spool.open(world, this.settings, this.sums);
+    this.#flight = null;
     this.longest = Math.max(this.longest, this.clock.at - this.#flushedAt);
     this.#flushedAt = this.clock.at;
     return this.spool;
@@ -83,35 +98,69 @@ export class Life {
     this.clock.at += 1;
   }
 
-  /** Sends one batch; `reply` false: the server has it, we do not know. False: there was none. */
-  async send(line: 'fresh' | 'backlog', max = 100, reply = true): Promise<boolean> {
-    const batch = this.spool.nextBatch(max, line);
-    if (batch === null) return false;
+  /** Sends one batch, or again the one that is on its way. False: there is none. */
+  async send(line: 'fresh' | 'backlog', max = 100, answer: Answer = 'taken'): Promise<boolean> {
+    const isRepeated = this.#flight !== null;
+    this.#flight ??= await this.#freeze(this.spool.nextBatch(max, line));
+    if (this.#flight === null) return false;
+    const { batch, events } = this.#flight;
+    // As the publisher does, at each try.
+    const said = Math.min(batch.completeThrough, batch.portions.at(-1)?.completeThrough ?? 0);
+    const through = this.spool.mayDeclare(said);
+    if (answer === 'away') return true;
+    for (const [id, event] of events) this.#take(id, event);
+    if (answer === 'taken') {
+      this.spool.acknowledge(...batch.portions);
+      this.#flight = null;
+    }
+    this.checkThrough(through, this.#told);
+    // New, it is true but for what is lost, told or not.
+    if (!isRepeated) this.checkThrough(said);
+    return true;
+  }
+
+  async #freeze(batch: Batch | null): Promise<Flight | null> {
+    if (batch === null) return null;
+    const events: [string, Delivered][] = [];
     let number = batch.first;
-    for (const portion of batch.portions) {
+    for (const portion of batch.portions)
       for (const { key, at, value, count } of await this.spool.records(portion)) {
         const own = { meter: key.meter, subject: key.subject, value: BigInt(value), count, at };
-        const id = `${batch.run}-${number++}`;
-        const known = this.server.get(id);
-        if (known !== undefined && JSON.stringify(known, big) !== JSON.stringify(own, big))
-          throw new Error(`${id} came with another content`);
-        this.server.set(id, own);
+        events.push([`${batch.run}-${number++}`, own]);
       }
-    }
-    if (reply) this.spool.acknowledge(...batch.portions);
-    this.checkThrough(batch.completeThrough);
-    return true;
+    return { batch, events };
+  }
+
+  #take(id: string, own: Delivered): void {
+    const known = this.server.get(id);
+    if (known !== undefined && JSON.stringify(known, big) !== JSON.stringify(own, big))
+      throw new Error(`${id} came with another content`);
+    this.server.set(id, own);
   }
 
   /** Says that there is nothing to say, when that is so. */
   declare(): void {
-    this.checkThrough(this.spool.nothingToSay()?.completeThrough ?? 0);
+    const batch = this.#flight === null ? this.spool.nothingToSay() : null;
+    if (batch === null) return;
+    this.checkThrough(this.spool.mayDeclare(batch.completeThrough), this.#told);
+    this.checkThrough(batch.completeThrough);
+  }
+
+  /** The server is told what is lost. */
+  tell(): void {
+    const untold = [...this.spool.untold];
+    this.#told.push(...untold);
+    this.spool.told(untold);
+  }
+
+  /** What is lost, told or not. */
+  get lost(): readonly LostInterval[] {
+    return [...this.#told, ...this.spool.lostIntervals()];
   }
 
   /** Throws when something measured so far, before `through`, is neither on the server nor lost. */
-  checkThrough(through: number): void {
+  checkThrough(through: number, lost = this.lost): void {
     if (through === 0) return;
-    const lost = this.spool.lostIntervals();
     const totals = this.totals();
     for (const [key, least] of this.expected(lost, through))
       if ((totals.get(key) ?? 0n) < least) throw new Error(`${key}: complete through ${through - START} is not true`);
