@@ -9,8 +9,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Limit, LimitRule, RateRule } from 'tollgate/domain/limit/limit.js';
-import { Engine } from 'tollgate/throttle/engine.js';
-import type { Calendar, Gate, Prepared } from 'tollgate/throttle/types.js';
+import { Engine } from 'tollgate/throttle/engine/engine.js';
+import type { Calendar, Gate, Prepared } from 'tollgate/throttle/engine/types.js';
 import { type BenchOptions, type BenchResult, machine, numberOf, round, say } from './common.ts';
 
 /** So much that nothing is refused: a refusal is cheaper. */

@@ -6,12 +6,12 @@ import type { ControlLog } from '../store/control-log.ts';
 import type { ControlStore, Notice } from '../store/control-store.ts';
 import type { Ask } from './ask.ts';
 import { DecidedUsage, type Measured } from './decided-usage.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine/engine.ts';
+import type { Gate } from './engine/types.ts';
 import { Notices } from './notices.ts';
 import { Ledger } from './reconcile.ts';
 import { Refusals } from './refusals.ts';
 import type { Answer, Question } from './throttle.ts';
-import type { Gate } from './types.ts';
 
 export interface AftermathDeps {
   control: Pick<ControlStore, 'addNotices' | 'notices'>;

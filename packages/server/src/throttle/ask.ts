@@ -3,7 +3,7 @@
 import type { LimitBook } from '../domain/limit/catalogue.ts';
 import { type HeldLimit, type InForce, inForce } from '../domain/limit/in-force.ts';
 import type { Instant } from '../domain/window.ts';
-import type { Gate } from './types.ts';
+import type { Gate } from './engine/types.ts';
 
 /** What a decision is asked about. */
 export interface Ask {

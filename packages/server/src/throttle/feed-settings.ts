@@ -6,7 +6,7 @@ import type { Meter } from '../domain/meter.ts';
 import type { Series } from '../domain/series.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import type { FactFilter } from '../store/control-store.ts';
-import type { DecisionEngine, Gate } from './types.ts';
+import type { DecisionEngine, Gate } from './engine/types.ts';
 import type { UsageBaseDeps } from './usage-base.ts';
 import type { Owners } from './usage-fact.ts';
 

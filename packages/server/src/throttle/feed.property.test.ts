@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../usage/testing/random.ts';
+import type { Gate } from './engine/types.ts';
 import { gate, quotaOf } from './testing/gates.ts';
 import { MeteredWorld, NOW } from './testing/metered-world.ts';
-import type { Gate } from './types.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -185,6 +185,27 @@ run('a store that is slow keeps a decision no longer than the bound', async (w) 
   assert.equal((await w.feed.ensure([metered()], w.clock.at))?.length, 1, 'at once');
 });
 
+run(
+  'who has less patience is answered earlier, by the fail mode, and others still wait as long as they would',
+  async (w) => {
+    const bounded = metered({ key: 'some', fail: { mode: 'bounded', amount: 3 } });
+    let open = (): void => {};
+    w.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const hurried = w.feed.ensure([metered(), bounded], NOW, 2, 8);
+    w.clock.pass(8);
+    assert.deepEqual(
+      (await hurried)?.map((g) => g.limit.key),
+      ['included'],
+      'of the bound there is enough',
+    );
+    const patient = w.feed.ensure([metered()], w.clock.at);
+    open();
+    assert.deepEqual(await patient, []);
+  },
+);
+
 run('what is committed while an answer is under way is neither lost nor counted twice', async (w) => {
   const own = metered();
   let open = (): void => {};

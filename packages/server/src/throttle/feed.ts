@@ -7,11 +7,13 @@ import type { CommittedBatch } from '../domain/committed.ts';
 import type { Receipt } from '../domain/fact.ts';
 import type { Series } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
+import type { Gate } from './engine/types.ts';
 import { CHANGING, type FeedDeps, type FeedSettings, feedDefaults } from './feed-settings.ts';
 import { Followed } from './followed.ts';
 import { FollowedIndex } from './followed-index.ts';
+import { Loop } from './loop.ts';
+import type { MeteredFeed } from './ports.ts';
 import { RecentFacts } from './recent-facts.ts';
-import type { Gate, MeteredFeed } from './types.ts';
 import { askBases } from './usage-base.ts';
 import { factsOf, type UsageFact } from './usage-fact.ts';
 import { addsUp, usageText, wholeUnits } from './usage-scope.ts';
@@ -27,9 +29,8 @@ export class Feed implements MeteredFeed {
   private readonly urgent = new Set<Followed>();
   private readonly dirty = new Set<Followed>();
   private readonly stale = new Set<Followed>();
-  private readonly stopping = new AbortController();
+  private readonly loop: Loop;
   private pumping = false;
-  private loop: Promise<void> | null = null;
   private restUntil = 0;
   private progress = '';
   private controlAt: Receipt;
@@ -43,16 +44,21 @@ export class Feed implements MeteredFeed {
     this.settings = { ...feedDefaults, ...deps.settings };
     this.index = new FollowedIndex((id) => deps.book.account(id)?.parent ?? null);
     this.controlAt = deps.book.at;
+    this.loop = new Loop({
+      clock: deps.clock,
+      paceMs: this.settings.paceMs,
+      work: () => this.step(),
+      failed: (error) => this.failed(error),
+    });
   }
 
   /** Begins to look after its counters in the background. */
   start(): void {
-    this.loop ??= this.repeat(this.stopping.signal);
+    this.loop.start();
   }
 
-  async stop(): Promise<void> {
-    this.stopping.abort();
-    await this.loop;
+  stop(): Promise<void> {
+    return this.loop.stop();
   }
 
   stats(): { counters: number; waiting: number; rounds: number } {
@@ -63,15 +69,19 @@ export class Feed implements MeteredFeed {
     };
   }
 
-  /** `cost`: what is admitted unseen when a bounded gate is not known. */
-  ensure(gates: readonly Gate[], now: Instant, cost = 1): Promise<readonly Gate[]> | null {
+  ensure(
+    gates: readonly Gate[],
+    now: Instant,
+    cost = 1,
+    waitMs = this.settings.waitMs,
+  ): Promise<readonly Gate[]> | null {
     let missing: Gate[] | null = null;
     for (const gate of gates) {
       if (gate.limit.feed !== 'metered' || this.isAtHand(gate, now)) continue;
       missing ??= [];
       missing.push(gate);
     }
-    return missing === null ? null : this.load(missing, now, cost);
+    return missing === null ? null : this.load(missing, now, cost, waitMs);
   }
 
   /** A committed group; to be called in order, before its senders are answered. */
@@ -110,12 +120,8 @@ export class Feed implements MeteredFeed {
     return series !== undefined && watched().has(series.meter) ? series : undefined;
   }
 
-  private async repeat(signal: AbortSignal): Promise<void> {
-    const { clock, report } = this.deps;
-    while (!signal.aborted) {
-      await this.step().catch((error: unknown) => report('feed.failed', { error: String(error) }));
-      await clock.sleep(this.settings.paceMs, signal).catch(() => undefined);
-    }
+  private failed(error: unknown): void {
+    this.deps.report('feed.failed', { error: String(error) });
   }
 
   private isAtHand(gate: Gate, now: Instant): boolean {
@@ -170,16 +176,17 @@ export class Feed implements MeteredFeed {
       if (now - counter.usedAt > this.settings.idleMs && !counter.isAsked) this.forget(counter);
   }
 
-  private async load(missing: readonly Gate[], now: Instant, cost: number): Promise<readonly Gate[]> {
+  private async load(missing: readonly Gate[], now: Instant, cost: number, waitMs: number): Promise<readonly Gate[]> {
     const { clock } = this.deps;
     const counters = missing.flatMap((gate) => this.byGate.get(gate) ?? []);
     if (counters.length > 0 && clock.elapsed() >= this.restUntil) {
       const over = new AbortController();
       const all = Promise.all(counters.map((c) => (c.isReady ? null : new Promise<void>((r) => c.waiting.push(r)))));
       void this.pump();
-      const late = clock.sleep(this.settings.waitMs, over.signal).catch(() => undefined);
+      const late = clock.sleep(Math.min(waitMs, this.settings.waitMs), over.signal).catch(() => undefined);
       const isLate = await Promise.race([all.then(() => false), late.then(() => true)]);
-      if (isLate) this.rest();
+      // That it is late for who is in a hurry says nothing about the stores.
+      if (isLate && waitMs >= this.settings.waitMs) this.rest();
       over.abort();
     }
     return missing.filter((gate) => !this.isAtHand(gate, now) && !this.isWithinBound(gate, cost));
@@ -204,9 +211,9 @@ export class Feed implements MeteredFeed {
     try {
       // What else this turn of the loop wants is asked for together.
       await Promise.resolve();
-      while (!this.stopping.signal.aborted && (await this.ask(this.urgent)) > 0);
+      while (!this.loop.signal.aborted && (await this.ask(this.urgent)) > 0);
     } catch (error) {
-      this.deps.report('feed.failed', { error: String(error) });
+      this.failed(error);
     } finally {
       this.pumping = false;
     }

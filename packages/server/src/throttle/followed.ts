@@ -1,7 +1,7 @@
 /** A metered counter that is followed: the usage of one scope in one period, as far as it is known. */
 import type { Quantity } from '../domain/quantity.ts';
 import type { Instant, Interval } from '../domain/window.ts';
-import type { Gate } from './types.ts';
+import type { Gate } from './engine/types.ts';
 import type { Base, Wanted } from './usage-base.ts';
 import { amountIn, missingIn, type UsageFact } from './usage-fact.ts';
 import { metersOfGate, type Scope, scopeOf, usageText } from './usage-scope.ts';

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { FailMode } from '../domain/limit/limit.ts';
+import { AMOUNT_MAX, type FailMode } from '../domain/limit/limit.ts';
 import { openControlModel } from '../store/model/control-model.ts';
-import { Engine } from './engine.ts';
+import { Engine } from './engine/engine.ts';
+import type { Gate } from './engine/types.ts';
 import { DurableGrants, type GrantStore } from './grants.ts';
 import { type GateFields, gate, quotaOf } from './testing/gates.ts';
 
@@ -27,13 +28,18 @@ interface Node {
   used(): number;
 }
 
+interface NodeParts {
+  clock: StepClock;
+  report(event: string): void;
+}
+
 function node(
   store: GrantStore,
   amount: number,
-  { clock = new StepClock(), ...fields }: GateFields & { clock?: StepClock } = {},
+  { clock = new StepClock(), report = () => undefined, ...fields }: GateFields & Partial<NodeParts> = {},
 ): Node {
   const engine = new Engine();
-  const grants = new DurableGrants({ engine, store, clock, report: () => undefined });
+  const grants = new DurableGrants({ engine, store, clock, report });
   const asked = gate(quotaOf(amount), fields);
   const prepared = engine.prepare([asked]);
   return {
@@ -134,6 +140,56 @@ test('while the store is away the fail mode answers, and what it admitted is set
   await checkOutage({ mode: 'bounded', amount: 7 }, 7);
 });
 
+test('who has less patience is answered by the fail mode within it, and owes no more than was admitted', async () => {
+  const clock = new StepClock();
+  const waits: number[] = [];
+  clock.sleep = async (ms) => {
+    waits.push(ms);
+  };
+  const store: GrantStore = { ...openControlModel(), takeGrants: () => new Promise(() => undefined) };
+  const engine = new Engine();
+  const grants = new DurableGrants({ engine, store, clock, report: () => undefined });
+  const prepared = engine.prepare([gate(quotaOf(100), { fail: { mode: 'bounded', amount: 3 } })]);
+  let admitted = 0;
+  for (let i = 0; i < 5; i++) {
+    const unknown = (await grants.ensure(prepared, 1, clock.now(), 8)) ?? [];
+    if (unknown.length === 0 && engine.decide(prepared, 1, clock.now()).allowed) admitted++;
+  }
+  assert.deepEqual([admitted, grants.owed(), Math.max(...waits)], [3, 3, 8]);
+});
+
+test('who asks is told of his own gate, also when another asks about the same counter meanwhile', async () => {
+  const store: GrantStore = { ...openControlModel(), takeGrants: () => new Promise(() => undefined) };
+  const engine = new Engine();
+  const clock = new StepClock();
+  clock.sleep = () => new Promise((resolve) => setImmediate(resolve));
+  const grants = new DurableGrants({ engine, store, clock, report: () => undefined });
+  const gates = [gate(quotaOf(100)), gate(quotaOf(100))];
+  const asked = gates.map((one) => grants.ensure(engine.prepare([one]), 1, clock.now()));
+  const unknown = (await Promise.all(asked)).flat();
+  assert.deepEqual(
+    unknown.map((one) => gates.indexOf(one as Gate)),
+    [0, 1],
+  );
+});
+
+test('a store that answers less than it was asked is told of, and asked again later', async () => {
+  const inner = openControlModel();
+  let isShort = true;
+  const store: GrantStore = {
+    ...inner,
+    takeGrants: (asks) => (isShort ? Promise.resolve([]) : inner.takeGrants(asks)),
+  };
+  const clock = new StepClock();
+  const reports: string[] = [];
+  const one = node(store, 10, { clock, report: (event) => void reports.push(event) });
+  assert.equal(await one.decide(), false);
+  assert.deepEqual(reports, ['grants.failed']);
+  isShort = false;
+  clock.at += 1000;
+  assert.equal(await one.decide(), true);
+});
+
 test('a store that is away is asked once a second, not by every call', async () => {
   let questions = 0;
   const store: GrantStore = {
@@ -146,6 +202,51 @@ test('a store that is away is asked once a second, not by every call', async () 
   const one = node(store, 100, { fail: { mode: 'closed' } });
   await count(50, () => one.decide());
   assert.equal(questions, 1);
+});
+
+test('a store that cannot forget what is over grants all the same, and who lacks a grant still waits for its answer', async () => {
+  let held: Promise<unknown> = Promise.resolve();
+  const inner = openControlModel();
+  const store: GrantStore = {
+    ...inner,
+    takeGrants: (asks) => held.then(() => inner.takeGrants(asks)),
+    forgetGrants: () => Promise.reject(new Error('read only')),
+  };
+  const clock = new StepClock();
+  const one = node(store, 10, { clock, fail: { mode: 'closed' } });
+  assert.equal(await count(4, () => one.decide()), 4);
+  clock.at += 3_600_000;
+  let release: (value: unknown) => void = () => undefined;
+  held = new Promise((resolve) => {
+    release = resolve;
+  });
+  let isAnswered = false;
+  const waiting = one.decide(3).then((answer) => {
+    isAnswered = true;
+    return answer;
+  });
+  await new Promise(setImmediate);
+  assert.equal(isAnswered, false, 'the store has not answered yet');
+  release(null);
+  assert.equal(await waiting, true);
+});
+
+test('whoever was answered goes on at once, however large the amount is', async () => {
+  for (const amount of [1000, AMOUNT_MAX]) {
+    const inner = openControlModel();
+    let questions = 0;
+    const never = new Promise<never>(() => undefined);
+    const store: GrantStore = {
+      ...inner,
+      takeGrants: (asks) => (++questions === 1 ? inner.takeGrants(asks) : never),
+    };
+    const one = node(store, amount, { fail: { mode: 'closed' } });
+    const first = one.decide();
+    void one.decide(amount);
+    const turns = new Promise((resolve) => setImmediate(() => resolve('still waits for the second answer')));
+    assert.equal(await Promise.race([first, turns]), true, String(amount));
+    assert.equal(questions, 2);
+  }
 });
 
 test('a new period is granted anew', async () => {

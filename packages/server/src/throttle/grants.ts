@@ -9,8 +9,9 @@ import type { Clock } from '../domain/environment.ts';
 import { AMOUNT_MAX } from '../domain/limit/limit.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import type { ControlStore, Grant, GrantAsk } from '../store/control-store.ts';
-import type { Engine } from './engine.ts';
-import type { Gate, Grants, Prepared } from './types.ts';
+import type { Engine } from './engine/engine.ts';
+import type { Gate, Prepared } from './engine/types.ts';
+import type { Grants } from './ports.ts';
 
 /** PostgreSQL of the control store, or a Redis that several servers share. */
 export type GrantStore = Pick<ControlStore, 'takeGrants' | 'returnGrants' | 'forgetGrants'>;
@@ -52,9 +53,18 @@ interface Held extends Interval {
 }
 
 interface Lacking {
+  /** Of who asks: another may ask about the same counter meanwhile. */
+  gate: Gate;
   held: Held;
   /** The question that asks for it. */
   question: number;
+}
+
+interface Asked {
+  held: Held;
+  ask: GrantAsk;
+  /** It takes what was admitted unseen, and nothing of what is wanted. */
+  paysDebt: boolean;
 }
 
 const CHUNKS = 100;
@@ -76,7 +86,12 @@ export class DurableGrants implements Grants {
     this.settings = { ...grantDefaults, ...deps.settings };
   }
 
-  ensure(prepared: Prepared, cost: number, now: Instant): Promise<readonly Gate[]> | null {
+  ensure(
+    prepared: Prepared,
+    cost: number,
+    now: Instant,
+    waitMs = this.settings.waitMs,
+  ): Promise<readonly Gate[]> | null {
     let lacking: Lacking[] | null = null;
     let states: ReturnType<Engine['status']> | null = null;
     for (let i = 0; i < prepared.gates.length; i++) {
@@ -89,13 +104,13 @@ export class DurableGrants implements Grants {
       const chunk = Math.max(cost, Math.ceil(amountOf(gate) / CHUNKS));
       if (remaining < cost ? this.isStale(held) : room < cost) {
         lacking ??= [];
-        lacking.push({ held, question: held.sent + 1 });
+        lacking.push({ gate, held, question: held.sent + 1 });
         // Whoever waits is served by one answer: each adds what it costs.
         this.want(held, Math.max(chunk, held.want + cost));
       } else if (room < chunk / 2 && remaining > room && held.sent === held.answered) this.want(held, chunk);
     }
     if (this.waiting.size > 0) this.ask();
-    return lacking === null ? null : this.wait(lacking, cost, now);
+    return lacking === null ? null : this.wait(lacking, cost, now, Math.min(waitMs, this.settings.waitMs));
   }
 
   /** Returns what is unused. What the store does not take stays granted: too much is refused then, never admitted. */
@@ -156,17 +171,22 @@ export class DurableGrants implements Grants {
   }
 
   /** Those whose grant does not cover the cost in time, after their fail modes have had their say. */
-  private async wait(lacking: readonly Lacking[], cost: number, now: Instant): Promise<readonly Gate[]> {
+  private async wait(
+    lacking: readonly Lacking[],
+    cost: number,
+    now: Instant,
+    waitMs: number,
+  ): Promise<readonly Gate[]> {
     const { clock } = this.deps;
     const over = new AbortController();
-    const deadline = clock.sleep(this.settings.waitMs, over.signal).catch(() => undefined);
+    const deadline = clock.sleep(waitMs, over.signal).catch(() => undefined);
     const isOpen = ({ held, question }: Lacking): boolean => held.answered < question;
     let inTime = true;
     while (inTime && this.flight !== null && lacking.some(isOpen))
       inTime = await Promise.race([this.flight.then(() => true), deadline.then(() => false)]);
     over.abort();
     const unseen = lacking.filter((one) => isOpen(one) && !this.admitUnseen(one.held, cost, now));
-    return unseen.map(({ held }) => held.gate);
+    return unseen.map(({ gate }) => gate);
   }
 
   /** Open, and bounded up to its bound: what is admitted is owed. */
@@ -184,47 +204,51 @@ export class DurableGrants implements Grants {
   /** One question at a time, for all that waits: while it is on its way the next ones gather. */
   private ask(): void {
     if (this.flight !== null || this.deps.clock.elapsed() < this.restUntil) return;
-    this.flight = this.askAll().finally(() => {
-      this.flight = null;
-      if (this.waiting.size > 0) this.ask();
-    });
+    this.flight = this.askAll()
+      .catch((error: unknown) => this.failed(error))
+      .finally(() => {
+        this.flight = null;
+        if (this.waiting.size > 0) this.ask();
+      });
   }
 
   private async askAll(): Promise<void> {
     const { store, clock, report } = this.deps;
-    const items = [...this.waiting].slice(0, ASKS_AT_ONCE);
-    const asks = items.map(askOf);
-    for (const held of items) this.sending(held);
-    try {
-      const grants = await store.takeGrants(asks);
-      const now = clock.now();
-      for (const [i, held] of items.entries()) this.take(held, asks[i] as GrantAsk, grants[i] as Grant, now);
-      await this.forget(now);
-    } catch (error) {
-      for (const [i, held] of items.entries()) this.unsent(held, asks[i] as GrantAsk);
-      this.restUntil = clock.elapsed() + this.settings.restMs;
-      report('grants.failed', { error: String(error), counters: items.length, owed: this.owed() });
-    }
+    const asked = [...this.waiting].slice(0, ASKS_AT_ONCE).map(askOf);
+    for (const one of asked) this.sending(one);
+    const grants = await store.takeGrants(asked.map(({ ask }) => ask)).catch((error: unknown) => {
+      for (const one of asked) this.unsent(one);
+      throw error;
+    });
+    const now = clock.now();
+    for (const [i, one] of asked.entries()) this.take(one, grants[i] as Grant, now);
+    await this.forget(now).catch((error: unknown) => report('grants.not_forgotten', { error: String(error) }));
+  }
+
+  private failed(error: unknown): void {
+    const { clock, report } = this.deps;
+    this.restUntil = clock.elapsed() + this.settings.restMs;
+    report('grants.failed', { error: String(error), owed: this.owed() });
   }
 
   /** What is owed is asked for alone, and what is wanted in the next question. */
-  private sending(held: Held): void {
-    if (held.owed > 0) return;
+  private sending({ held, paysDebt }: Asked): void {
+    if (paysDebt) return;
     this.waiting.delete(held);
     held.want = 0;
     held.sent++;
   }
 
-  private unsent(held: Held, ask: GrantAsk): void {
-    if (ask.amount === AMOUNT_MAX) return;
+  private unsent({ held, ask, paysDebt }: Asked): void {
+    if (paysDebt) return;
     held.sent--;
     this.want(held, held.want + ask.want);
   }
 
-  private take(held: Held, ask: GrantAsk, { granted, taken }: Grant, now: Instant): void {
+  private take({ held, paysDebt }: Asked, { granted, taken }: Grant, now: Instant): void {
     const use = this.ownUse(held, now);
     held.askedAt = this.deps.clock.elapsed();
-    if (ask.amount === AMOUNT_MAX) held.owed -= Math.min(held.owed, granted);
+    if (paysDebt) held.owed -= Math.min(held.owed, granted);
     else held.answered = held.sent;
     held.granted += granted;
     held.others = taken - held.granted;
@@ -260,11 +284,10 @@ const amountOf = ({ limit }: Gate): number => limit.rule.amount;
 const nameOf = ({ limit, account, subject }: Gate): string => JSON.stringify([limit.key, account, subject]);
 
 /** What is owed was admitted: it is taken whatever the amount says, before anything new is asked for. */
-const askOf = ({ gate, name, from, to, want, owed }: Held): GrantAsk => ({
-  tenant: gate.account,
-  counter: name,
-  from,
-  to,
-  want: owed > 0 ? owed : want,
-  amount: owed > 0 ? AMOUNT_MAX : amountOf(gate),
-});
+function askOf(held: Held): Asked {
+  const { gate, name, from, to, want, owed } = held;
+  const counter = { tenant: gate.account, counter: name, from, to };
+  return owed > 0
+    ? { held, paysDebt: true, ask: { ...counter, want: owed, amount: AMOUNT_MAX } }
+    : { held, paysDebt: false, ask: { ...counter, want, amount: amountOf(gate) } };
+}

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Book } from '../domain/book.ts';
 import type { ControlBody } from '../domain/control-fact.ts';
 import { openControlModel } from '../store/model/control-model.ts';
-import { Engine } from './engine.ts';
+import { Engine } from './engine/engine.ts';
 import { DurableGrants, type GrantStore } from './grants.ts';
 import { Leases } from './leases.ts';
 import { gate, quotaOf } from './testing/gates.ts';

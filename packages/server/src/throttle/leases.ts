@@ -6,11 +6,11 @@ import type { Clock } from '../domain/environment.ts';
 import type { FailMode, Limit } from '../domain/limit/limit.ts';
 import type { Instant } from '../domain/window.ts';
 import { type Ask, askText } from './ask.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine/engine.ts';
+import { Reservations } from './engine/reservations.ts';
+import type { Gate, GateStatus } from './engine/types.ts';
 import { policyOf } from './policy.ts';
-import { Reservations } from './reservations.ts';
 import type { Answer, Question, Throttle, ThrottleParts } from './throttle.ts';
-import type { Gate, GateStatus } from './types.ts';
 
 type Policy = NonNullable<ReturnType<typeof policyOf>>;
 
@@ -227,11 +227,11 @@ const refuses = (gate: Gate | undefined): boolean =>
   gate !== undefined && isCharged(gate) && !isHold(gate) && gate.limit.hard && !gate.limit.shadow;
 const holdOf = ({ limit: { rule } }: Gate): number => (rule.kind === 'concurrency' ? rule.holdMs : HOLD_MS);
 
-/** Units of a quota die with its period; of a rate they may be used up to a window later, which its bound allows for. */
-function lastsFor({ limit: { feed, rule } }: Gate, state: GateStatus | undefined, now: Instant): number {
+/** Units of a quota die with its period; of a rate they may be used up to a window later, which its bound allows for, unless strict. */
+function lastsFor({ limit: { feed, rule, sharing } }: Gate, state: GateStatus | undefined, now: Instant): number {
   if (feed === 'metered') return READ_MS;
-  if (rule.kind === 'rate') return rule.windowMs;
-  return rule.kind === 'quota' && state !== undefined ? state.resetAt - now : CHUNK_MS;
+  if (rule.kind === 'rate' && sharing !== 'strict') return rule.windowMs;
+  return rule.kind !== 'concurrency' && state !== undefined ? state.resetAt - now : CHUNK_MS;
 }
 
 const STRICTNESS = ['open', 'last', 'bounded', 'closed'] as const;

@@ -5,7 +5,8 @@
 import type { Clock } from '../domain/environment.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import type { ControlStore, Notice } from '../store/control-store.ts';
-import type { DecisionEngine, Gate, Prepared } from './types.ts';
+import type { DecisionEngine, Gate, Prepared } from './engine/types.ts';
+import { Loop } from './loop.ts';
 import { scopeOf } from './usage-scope.ts';
 
 export interface NoticeDeps {
@@ -35,21 +36,25 @@ export class Notices {
   private readonly told = new WeakMap<Gate, Told>();
   private waiting: Omit<Notice, 'id'>[] = [];
   private moved = new Set<Prepared>();
-  private readonly stopping = new AbortController();
-  private loop: Promise<void> | null = null;
+  private readonly loop: Loop;
 
   constructor(deps: NoticeDeps) {
     this.deps = deps;
+    this.loop = new Loop({
+      clock: deps.clock,
+      paceMs: PACE_MS,
+      work: () => this.work(),
+      failed: (error) => this.failed(error),
+    });
   }
 
   start(): void {
-    this.loop ??= this.repeat(this.stopping.signal);
+    this.loop.start();
   }
 
   /** Tells what is left. */
   async stop(): Promise<void> {
-    this.stopping.abort();
-    await this.loop;
+    await this.loop.stop();
     await this.work().catch((error: unknown) => this.failed(error));
   }
 
@@ -110,13 +115,6 @@ export class Notices {
     const amount = limit.rule.amount;
     const tenant = scopeOf(gate).account ?? '';
     return { tenant, limit: limit.key, version: limit.version, account, subject, from, to, percent, used, amount, at };
-  }
-
-  private async repeat(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.work().catch((error: unknown) => this.failed(error));
-      await this.deps.clock.sleep(PACE_MS, signal).catch(() => undefined);
-    }
   }
 
   private failed(error: unknown): void {

@@ -2,7 +2,7 @@
 import type { PolicyState } from '@tollgate/event';
 import type { Limit } from '../domain/limit/limit.ts';
 import type { Instant } from '../domain/window.ts';
-import type { GateStatus } from './types.ts';
+import type { GateStatus } from './engine/types.ts';
 
 /** Null: nothing to tell (a limit in shadow is nobody's business). */
 export function policyOf(limit: Limit, state: GateStatus | undefined, now: Instant): PolicyState | null {

@@ -7,8 +7,8 @@ import type { Instant, Interval } from '../domain/window.ts';
 import type { Usage } from '../usage/index.ts';
 import type { Ask } from './ask.ts';
 import { DECISIONS } from './decided-usage.ts';
+import type { Gate } from './engine/types.ts';
 import type { Answer, Question } from './throttle.ts';
-import type { Gate } from './types.ts';
 import { scopeOf } from './usage-scope.ts';
 
 /** Units of one limit in one period, since the counting began. */

@@ -10,8 +10,8 @@ import { compare, parseQuantity } from '../domain/quantity.ts';
 import type { Instant } from '../domain/window.ts';
 import type { Usage, UsageRow, Viewer } from '../usage/index.ts';
 import type { Ask } from './ask.ts';
+import type { Gate } from './engine/types.ts';
 import type { Answer, Question } from './throttle.ts';
-import type { Gate } from './types.ts';
 import { scopeOf } from './usage-scope.ts';
 
 /** shadowed: a limit in shadow would have refused. exceeded: admitted above a soft limit. */

@@ -11,12 +11,13 @@ import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { Usage } from '../usage/index.ts';
 import { Aftermath } from './aftermath.ts';
 import type { Measured } from './decided-usage.ts';
-import { Engine } from './engine.ts';
+import { Engine } from './engine/engine.ts';
 import { Feed } from './feed.ts';
-import { DurableGrants, type GrantStore } from './grants.ts';
 import { Leases } from './leases.ts';
+import { Loop } from './loop.ts';
 import { RateLimits } from './rls/answer.ts';
 import { Domains } from './rls/domains.ts';
+import { Converge, type ConvergeDeps } from './shared/converge.ts';
 import { Throttle } from './throttle.ts';
 import { Watch } from './watch.ts';
 
@@ -28,8 +29,8 @@ export interface ServiceDeps {
   receipts: Receipts;
   clock: Clock;
   report(event: string, detail: Record<string, unknown>): void;
-  /** The control store when left away. */
-  grantStore?: GrantStore;
+  /** A Redis that servers share; left away: the control store, and no sums. */
+  shared?: ConvergeDeps['grants'] & NonNullable<ConvergeDeps['sums']>;
   /** Also X-RateLimit-*. */
   legacyHeaders: boolean;
   append: ControlLog['append'];
@@ -49,38 +50,34 @@ export class ThrottleService {
   readonly aftermath: Aftermath;
   private readonly deps: ServiceDeps;
   private readonly feed: Feed;
-  private readonly grants: DurableGrants;
+  private readonly grants: Converge;
   private readonly watch: Watch;
-  private readonly stopping = new AbortController();
-  private sweeping: Promise<void> | null = null;
+  private readonly sweeping: Loop;
 
   constructor(deps: ServiceDeps) {
-    const {
-      grantStore = deps.control,
-      book,
-      clock,
-      control,
-      usage,
-      registry,
-      receipts,
-      report,
-      append,
-      random,
-      record,
-    } = deps;
+    const { book, clock, control, usage, registry, receipts, report, append, random, record } = deps;
     this.deps = deps;
     // Of its own for every life: which names fall to one counter nobody can work out beforehand.
     const engine = new Engine({ seed: Math.floor(random.fraction() * 2 ** 32) });
     this.engine = engine;
     const life = random.hex(4);
+    const watched = watching(book);
     this.aftermath = new Aftermath({ control, engine, clock, book, append, report, life, record });
-    this.grants = new DurableGrants({ engine, store: grantStore, clock, report });
+    const { shared } = deps;
+    this.grants = new Converge({
+      engine,
+      clock,
+      grants: shared ?? control,
+      sums: shared ?? null,
+      holder: random.hex(8),
+      report,
+    });
     this.feed = new Feed({
       engine,
       usage,
       control,
       book: book(),
-      watched: watching(book),
+      watched,
       registry,
       receipts,
       clock,
@@ -90,12 +87,19 @@ export class ThrottleService {
     const { decided } = this.aftermath;
     this.throttle = new Throttle({ book, clock, engine, feed: this.feed, grants: this.grants, decided });
     this.leases = new Leases({ throttle: this.throttle, engine, clock, makeId: () => random.hex(16), decided });
-    this.watch = new Watch({ book, feed: this.feed, clock, report });
+    this.watch = new Watch({ book, watched, feed: this.feed, clock, breathe, report });
+    this.sweeping = new Loop({
+      clock,
+      paceMs: SWEEP_MS,
+      work: () => this.sweep(),
+      failed: (error) => report('limit.sweep_failed', { error: String(error) }),
+    });
     const domains = new Domains(book);
     this.rateLimits = new RateLimits({
       throttle: this.throttle,
       engine,
       clock,
+      decided,
       domain: (name) => domains.get(name),
       at: () => book().catalogue.at,
       legacyHeaders: deps.legacyHeaders,
@@ -111,22 +115,22 @@ export class ThrottleService {
     this.feed.start();
     this.aftermath.start();
     this.watch.start();
-    this.sweeping ??= this.sweep(this.stopping.signal);
+    this.sweeping.start();
+    this.grants.start();
   }
 
   /** Returns what was granted and not used. */
   async close(): Promise<void> {
-    this.stopping.abort();
-    await Promise.all([this.feed.stop(), this.sweeping, this.aftermath.stop(), this.watch.stop()]);
+    await Promise.all([this.feed.stop(), this.sweeping.stop(), this.aftermath.stop(), this.watch.stop()]);
     await this.grants.close();
   }
 
-  private async sweep(signal: AbortSignal): Promise<void> {
-    const { clock } = this.deps;
-    while (!signal.aborted) {
-      this.engine.sweep(clock.now());
-      this.leases.sweep(clock.now());
-      await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
-    }
+  private sweep(): void {
+    const now = this.deps.clock.now();
+    this.engine.sweep(now);
+    this.leases.sweep(now);
   }
 }
+
+/** What is due of the event loop comes first. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

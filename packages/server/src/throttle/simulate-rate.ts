@@ -6,7 +6,8 @@ import type { Meter } from '../domain/meter.ts';
 import { compileMeter, type MeterProgram } from '../domain/tally.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import { UsageError } from '../usage/index.ts';
-import { Engine } from './engine.ts';
+import { Engine } from './engine/engine.ts';
+import type { Prepared } from './engine/types.ts';
 import {
   accountsOf,
   type Simulated,
@@ -14,7 +15,6 @@ import {
   type SimulationDeps,
   type SimulationStep,
 } from './simulated.ts';
-import type { Prepared } from './types.ts';
 import { wholeUnits } from './usage-scope.ts';
 
 /** Counters at most: bounds memory. Events of further ones are left out, and it is said. */

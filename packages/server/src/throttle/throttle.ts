@@ -9,7 +9,8 @@ import type { Refusal } from '../domain/limit/in-force.ts';
 import type { Limit } from '../domain/limit/limit.ts';
 import type { Instant } from '../domain/window.ts';
 import { type Ask, askText, type Standing, standingOf } from './ask.ts';
-import type { Decision, DecisionEngine, Gate, GateStatus, Grants, MeteredFeed, Prepared } from './types.ts';
+import type { Decision, DecisionEngine, Gate, Prepared } from './engine/types.ts';
+import type { Grants, MeteredFeed } from './ports.ts';
 
 export interface Question {
   prepared: Prepared;
@@ -18,7 +19,8 @@ export interface Question {
   at: number;
 }
 
-export type Reason = Refusal['code'] | 'limit.reached' | 'limit.too_large' | 'limit.unknown';
+/** limit.together: something else of the same call was refused. */
+export type Reason = Refusal['code'] | 'limit.reached' | 'limit.too_large' | 'limit.unknown' | 'limit.together';
 
 export interface Answer {
   allowed: boolean;
@@ -32,6 +34,14 @@ export interface Answer {
   plan: Standing['plan'];
   /** Limits in shadow that would have refused. */
   shadowed: readonly Limit[];
+}
+
+export interface GatesDecision {
+  /** Its indexes are of the gates of `known`. Null: nothing was decided. */
+  decision: Decision | null;
+  shut: Gate | null;
+  /** What was asked, without the unknown ones that fail open. */
+  known: Prepared;
 }
 
 /** Decides and charges. */
@@ -76,11 +86,11 @@ export class Throttle {
     return made;
   }
 
-  /** Null: everything the decision needs is at hand. */
-  prepare(prepared: Prepared, cost: number, now: Instant): Promise<readonly Gate[]> | null {
+  /** Null: everything the decision needs is at hand. `waitMs`: when left away, as long as feed and grants have patience. */
+  prepare(prepared: Prepared, cost: number, now: Instant, waitMs?: number): Promise<readonly Gate[]> | null {
     const { feed, grants } = this.parts;
-    const metered = feed.ensure(prepared.gates, now, cost);
-    const granted = grants.ensure(prepared, cost, now);
+    const metered = feed.ensure(prepared.gates, now, cost, waitMs);
+    const granted = grants.ensure(prepared, cost, now, waitMs);
     if (metered === null) return granted;
     return granted === null ? metered : Promise.all([metered, granted]).then((all) => all.flat());
   }
@@ -95,7 +105,7 @@ export class Throttle {
       const question = this.question(ask, now);
       const answer = this.answer(question, cost, unknown, now);
       // What was granted for it went to another call meanwhile.
-      if (answer.decision?.retryAfterMs === 0 && !answer.allowed && unknown.length === 0 && tries < TRIES) continue;
+      if (lacksGrant(answer.decision) && unknown.length === 0 && tries < TRIES) continue;
       decided(ask, question, cost, answer, now);
       return answer;
     }
@@ -110,59 +120,79 @@ export class Throttle {
     charge: Charge = (ready, units, at) => this.parts.engine.decide(ready, units, at),
   ): Answer {
     const { refusal, plan } = standing;
-    if (refusal !== null) return { ...REFUSED, reason: refusal.code, detail: refusal.reason, plan };
-    const shut = unknown.find(({ limit }) => isShut(limit));
-    if (shut !== undefined) {
-      const detail = `${shut.limit.key}: what is used of it is not known at the moment`;
-      return { ...REFUSED, reason: 'limit.unknown', detail, gate: shut, plan };
-    }
-    const { engine } = this.parts;
-    const open = new Set(unknown.filter(({ limit }) => limit.fail.mode === 'open'));
-    const asked = open.size === 0 ? prepared : engine.prepare(prepared.gates.filter((gate) => !open.has(gate)));
-    return answerOf(asked, charge(asked, cost, now), plan);
+    if (refusal !== null) return refusedBy(refusal, plan);
+    const shut = unknown.find(isShut);
+    if (shut !== undefined) return unknownOf(shut, plan);
+    this.parts.grants.keepTime?.(prepared, now);
+    const known = this.known(prepared, unknown);
+    return answerOf(known.gates, charge(known, cost, now), plan);
   }
 
   /**
-   * For gates of another making (descriptors), each with its cost. Null: a gate that fails shut is not known; gates that
-   * fail open are counted all the same. Answers within a proxy's patience: what is not known by then is unknown.
+   * For gates of another making (descriptors), each with its cost. Answers within a proxy's patience: what is not known by
+   * then is unknown. `shut`: it is, and fails shut; then nothing was decided.
    */
-  async decideGates(prepared: Prepared, costs: readonly number[]): Promise<Decision | null> {
+  async decideGates(prepared: Prepared, costs: readonly number[]): Promise<GatesDecision> {
     const { clock, engine } = this.parts;
-    const waiting = this.prepare(prepared, Math.max(0, ...costs), clock.now());
-    const unknown = waiting === null ? [] : await this.inTime(waiting, prepared);
-    if (unknown.some(({ limit }) => isShut(limit))) return null;
-    return engine.decide(prepared, 0, clock.now(), costs);
+    const deadline = clock.elapsed() + PROXY_WAIT_MS;
+    for (let tries = 1; ; tries++) {
+      const left = Math.max(0, deadline - clock.elapsed());
+      const waiting = this.prepare(prepared, Math.max(0, ...costs), clock.now(), left);
+      const unknown = waiting === null ? [] : await waiting;
+      const shut = unknown.find(isShut);
+      if (shut !== undefined) return { decision: null, shut, known: prepared };
+      const known = this.known(prepared, unknown);
+      const own = known === prepared ? costs : costsOf(known, prepared, costs);
+      this.parts.grants.keepTime?.(known, clock.now());
+      const decision = engine.decide(known, 0, clock.now(), own);
+      const isLast = tries === TRIES || clock.elapsed() >= deadline || unknown.length > 0;
+      if (isLast || !lacksGrant(decision)) return { decision, shut: null, known };
+    }
   }
 
-  private async inTime(waiting: Promise<readonly Gate[]>, { gates }: Prepared): Promise<readonly Gate[]> {
-    const over = new AbortController();
-    const late = this.parts.clock.sleep(PROXY_WAIT_MS, over.signal).then(
-      () => gates.filter(needsWaiting),
-      () => gates,
-    );
-    const unknown = await Promise.race([waiting, late]);
-    over.abort();
-    return unknown;
-  }
-
-  status(ask: Ask, now: Instant): { standing: Standing; gates: readonly Gate[]; status: GateStatus[] } {
-    const { standing, prepared } = this.question(ask, now);
-    return { standing, gates: prepared.gates, status: this.parts.engine.status(prepared, now) };
+  /** Without those that are unknown and fail open. */
+  private known(prepared: Prepared, unknown: readonly Gate[]): Prepared {
+    const open = new Set(unknown.filter(({ limit }) => limit.fail.mode === 'open'));
+    return open.size === 0 ? prepared : this.parts.engine.prepare(prepared.gates.filter((gate) => !open.has(gate)));
   }
 }
 
-/** Rates are in memory: there is nothing to wait for. */
-const needsWaiting = ({ limit }: Gate): boolean => limit.feed === 'metered' || limit.rule.kind === 'quota';
-
-const REFUSED = { allowed: false, gate: null, decision: null, shadowed: [] } as const;
+export const REFUSED = { allowed: false, gate: null, decision: null, shadowed: [] } as const;
 
 /** A bound that is used up refuses; a soft or shadow limit never does. */
-const isShut = ({ fail, hard, shadow }: Limit): boolean =>
+const isShut = ({ limit: { fail, hard, shadow } }: Gate): boolean =>
   hard && !shadow && (fail.mode === 'closed' || fail.mode === 'bounded');
 
-function answerOf(prepared: Prepared, decision: Decision, plan: Standing['plan']): Answer {
+const lacksGrant = (decision: Decision | null): boolean => decision?.allowed === false && decision.retryAfterMs === 0;
+
+/** A gate that stands there twice was taken out twice. */
+function costsOf({ gates }: Prepared, all: Prepared, costs: readonly number[]): number[] {
+  const kept = new Set(gates);
+  return costs.filter((_, i) => kept.has(all.gates[i] as Gate));
+}
+
+/** An account's state, or a block. */
+export const refusedBy = ({ code, reason }: Refusal, plan: Standing['plan']): Answer => ({
+  ...REFUSED,
+  reason: code,
+  detail: reason,
+  plan,
+});
+
+export const unknownOf = (gate: Gate, plan: Standing['plan']): Answer => ({
+  ...REFUSED,
+  reason: 'limit.unknown',
+  detail: `${gate.limit.key}: what is used of it is not known at the moment`,
+  gate,
+  plan,
+});
+
+/** Its indexes are of `gates`. */
+export function answerOf(gates: readonly Gate[], decision: Decision, plan: Standing['plan']): Answer {
   const { allowed, retryAfterMs } = decision;
-  const gate = prepared.gates[decision.gate] ?? null;
+  const gate = gates[decision.gate] ?? null;
+  const shadowed = decision.shadowed.flatMap((i) => gates[i]?.limit ?? []);
+  if (gate !== null && lacksGrant(decision)) return { ...unknownOf(gate, plan), decision, shadowed };
   return {
     allowed,
     reason: allowed ? null : retryAfterMs === null ? 'limit.too_large' : 'limit.reached',
@@ -170,7 +200,7 @@ function answerOf(prepared: Prepared, decision: Decision, plan: Standing['plan']
     gate,
     decision,
     plan,
-    shadowed: decision.shadowed.flatMap((i) => prepared.gates[i]?.limit ?? []),
+    shadowed,
   };
 }
 

@@ -3,7 +3,7 @@ import { AMOUNT_MAX, metersOf } from '../domain/limit/limit.ts';
 import { isCounter, type Meter } from '../domain/meter.ts';
 import { divide, type Quantity, SCALE } from '../domain/quantity.ts';
 import { dimensionText } from '../domain/series.ts';
-import type { Gate } from './types.ts';
+import type { Gate } from './engine/types.ts';
 
 export interface Scope {
   /** Null: everybody's. */

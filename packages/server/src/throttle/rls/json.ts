@@ -1,5 +1,5 @@
 /** The JSON face: the same messages in proto3's JSON, read with names in either case, written as proto3 writes them. */
-import { RlsError } from './answer.ts';
+import { RlsError } from './call.ts';
 import { type Descriptor, overrideUnits, type RateLimitRequest, type RateLimitResponse, type Unit } from './schema.ts';
 
 /** Throws RlsError with the path of what cannot be read. */

@@ -2,81 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Client, credentials, type GrpcObject, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
-import { Book } from '../../domain/book.ts';
-import type { ControlBody } from '../../domain/control-fact.ts';
-import type { FailMode } from '../../domain/limit/limit.ts';
-import { Engine } from '../engine.ts';
-import { gate, quotaOf } from '../testing/gates.ts';
-import { Throttle } from '../throttle.ts';
-import { RateLimits, RlsError } from './answer.ts';
-import { importEnvoy } from './envoy-config.ts';
+import { RlsError } from './call.ts';
 import { requestFromJson, responseToJson } from './json.ts';
 import { packages, RATE_LIMIT_SERVICE } from './schema.ts';
 import { openRls } from './service.ts';
-
-const MONTH = 1_795_000_000_000 - (1_795_000_000_000 % 3_600_000);
-
-const CONFIG = `
-domain: shop
-descriptors:
-  - key: user
-    rate_limit: { unit: minute, requests_per_unit: 3, name: per-user }
-  - key: tenant
-    rate_limit: { unit: hour, requests_per_unit: 5 }
-  - key: free
-    rate_limit: { unlimited: true, name: free, replaces: [{ name: per-user }] }
-  - key: trial
-    shadow_mode: true
-    rate_limit: { unit: minute, requests_per_unit: 1 }
-  - key: qa
-    quota_mode: true
-    rate_limit: { unit: day, requests_per_unit: 2 }
-  - key: qb
-    quota_mode: true
-    rate_limit: { unit: day, requests_per_unit: 4 }
-`;
-
-const facts: ControlBody[] = [
-  { kind: 'account', id: 'acme', parent: null, name: 'acme', zone: 'UTC', currency: 'EUR', state: 'active' },
-  {
-    kind: 'limit',
-    limit: { ...gate(quotaOf(4), { key: 'calls', upgrade: 'https://example.test/up' }).limit, actions: ['call'] },
-    accounts: [],
-    from: 0,
-    to: null,
-  },
-  { kind: 'block', account: 'acme', action: 'login', reason: 'Please call us.', from: 0, to: null },
-];
-
-function world({ away = false, fail = { mode: 'closed' } as FailMode } = {}) {
-  const clock = { at: MONTH, now: () => clock.at, elapsed: () => clock.at, sleep: async () => undefined };
-  const book = Book.at(
-    facts
-      .map((body) => (body.kind === 'limit' ? { ...body, limit: { ...body.limit, fail } } : body))
-      .map((body, i) => ({ receipt: i + 1, tenant: '', author: 'test', reason: '', recordedAt: 0, body })),
-    99,
-  );
-  const engine = new Engine();
-  const never = { ensure: () => (away ? new Promise<never>(() => undefined) : null) };
-  const grants = {
-    // Everything is granted: what grants do is theirs to prove.
-    ensure: (prepared: { gates: readonly (typeof never | object)[] }, _cost: number, now: number) => {
-      for (const g of prepared.gates) engine.setCeiling(g as never, Number.MAX_SAFE_INTEGER, now);
-      return null;
-    },
-  };
-  const throttle = new Throttle({ book: () => book, clock, engine, feed: never, grants, decided: () => undefined });
-  const { domain } = importEnvoy(CONFIG, 1);
-  const limits = new RateLimits({
-    throttle,
-    engine,
-    clock,
-    domain: (name) => (name === domain?.name ? domain : undefined),
-    at: () => book.catalogue.at,
-    legacyHeaders: false,
-  });
-  return { clock, limits };
-}
+import { entry, world } from './testing/rls-world.ts';
 
 interface Status {
   code: string;
@@ -122,7 +52,6 @@ async function grpc(t: { after(fn: () => Promise<void>): void }): Promise<{ call
   return { call, clock };
 }
 
-const entry = (text: string) => ({ key: text.split('=')[0], value: text.split('=')[1] });
 const descriptor = (text: string, hits?: number) => ({
   entries: text.split(' ').map(entry),
   ...(hits === undefined ? {} : { hitsAddend: { value: String(hits) } }),
@@ -221,21 +150,6 @@ test("an account's own limits and blocks answer through the same protocol", asyn
   const blocked = await call(of('account=acme action=login'));
   assert.equal(told(blocked), 'OVER_LIMIT: OVER_LIMIT 0');
   assert.equal(JSON.parse(String(blocked.rawBody)).detail, 'Please call us.');
-});
-
-test('what is not known within a proxy’s patience is answered by the fail mode', async () => {
-  for (const [mode, expected] of [
-    ['closed', 'OVER_LIMIT'],
-    ['last', 'OK'],
-  ] as const) {
-    const { limits } = world({ away: true, fail: { mode } });
-    const entries = ['account=acme', 'action=call'].map(entry) as { key: string; value: string }[];
-    const descriptors = [{ entries, limit: null, hitsAddend: '0' }];
-    const began = performance.now();
-    const { overallCode } = await limits.answer({ domain: 'tollgate', descriptors, hitsAddend: 0 });
-    assert.equal(overallCode, expected, mode);
-    assert.ok(performance.now() - began < 1000);
-  }
 });
 
 test('what cannot be answered is an invalid argument that says why', async (t) => {

@@ -7,7 +7,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { RlsError } from './answer.ts';
+import { RlsError } from './call.ts';
 import {
   type Descriptor,
   HEALTH_SERVICE,

@@ -10,10 +10,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
-import { openDataDir } from '../../store/data-dir.ts';
-import { openPostgres } from '../../store/postgres/control-postgres.ts';
-import { EmbeddedPostgres } from '../../store/postgres/embedded.ts';
 import type { Work } from './testing/deciding-process.ts';
+import { startPostgres } from './testing/postgres.ts';
 import { needsRedis, startRedis } from './testing/redis.ts';
 
 const isLong = process.env.CI === 'true';
@@ -118,19 +116,11 @@ test('three processes on one Redis admit nearly all of a strict limit, and under
 test('three processes on one PostgreSQL do the same', {
   skip: isLong ? false : 'long form: runs with CI=true',
 }, async (t) => {
-  const temp = mkdtempSync(join(tmpdir(), 'tg-grants-'));
-  const [uid, gid] = [process.getuid?.() ?? -1, process.getgid?.() ?? -1];
-  const dir = openDataDir(join(temp, 'data'), uid);
-  const users = { wanted: 'nobody' };
-  const log = (): void => undefined;
-  const server = await EmbeddedPostgres.start({ layout: dir.layout, uid, gid, temp, run: temp, users, log });
+  const postgres = await startPostgres();
   try {
-    await (await openPostgres({ connection: server.connection })).close();
-    const work = { redis: null, postgres: server.connection };
+    const work = { redis: null, postgres: postgres.connection };
     await check(t, { ...work, amount: 30_000 }, 10);
   } finally {
-    await server.stop();
-    dir.release();
-    rmSync(temp, { recursive: true, force: true });
+    await postgres.stop();
   }
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { sharedGrantCases } from '../../store/contract/control-grants.ts';
+import { sharedLeaseCases } from '../../store/contract/control-leases.ts';
 import { systemClock } from '../../system.ts';
 import { openRedisGrants, type RedisGrants } from './redis-grants.ts';
 import { needsRedis, type Redis, startRedis } from './testing/redis.ts';
@@ -25,7 +26,7 @@ suite('Redis as a store of grants', { skip }, () => {
 
   const open = async (prefix = `test-${prefixes}:`): Promise<RedisGrants> => {
     const report = (event: string): void => void told.push(event);
-    const grants = await openRedisGrants({ url: redis.url, clock: systemClock, prefix, report });
+    const grants = await openRedisGrants({ url: redis.url, clock: systemClock, prefix, report, isNew: true });
     opened.push(grants);
     return grants;
   };
@@ -43,6 +44,9 @@ suite('Redis as a store of grants', { skip }, () => {
   };
 
   for (const [sentence, run] of Object.entries(sharedGrantCases))
+    use(sentence, async () => run({ store: await open(), again: () => open() }));
+
+  for (const [sentence, run] of Object.entries(sharedLeaseCases))
     use(sentence, async () => run({ store: await open(), again: () => open() }));
 
   use('what was granted outlives a killed Redis, also where it does not know the script any more', async () => {

@@ -1,8 +1,10 @@
-/** Grants of strict quotas in Redis or Valkey: what several servers share when PostgreSQL is not to be asked. */
+/** What several servers share in Redis or Valkey: grants of strict quotas, leases of strict rates, sums of the others. */
 import { createClient, type RedisClientType } from '@redis/client';
 import type { Clock } from '../../domain/environment.ts';
-import type { Grant, GrantAsk } from '../../store/control-store.ts';
+import type { ControlStore, Grant, GrantAsk } from '../../store/control-store.ts';
 import type { GrantStore } from '../grants.ts';
+import { LEASE, leaseArguments, leasesIn } from './redis-leases.ts';
+import { EXCHANGE, exchangeArguments, type SumStore, sumsIn } from './sum-store.ts';
 
 export interface RedisGrantSettings {
   /** `redis://`, `rediss://` (TLS), or `unix:/path/of/its.sock`. */
@@ -10,16 +12,23 @@ export interface RedisGrantSettings {
   clock: Pick<Clock, 'sleep'>;
   /** Before every key; one for an installation. */
   prefix?: string;
+  /** Certificates of who signs that of the server, PEM; the machine's own when left away. */
+  ca?: string;
+  /**
+   * This installation has never leased anything in it: nothing is missing when it is empty. Else a Redis that is found
+   * empty has lost what was leased, and leases nothing of windows that had begun before.
+   */
+  isNew?: boolean;
   report(event: string, detail: Record<string, unknown>): void;
 }
 
-export type RedisGrants = GrantStore & { close(): Promise<void> };
+export type RedisGrants = GrantStore & Pick<ControlStore, 'leaseUnits'> & SumStore & { close(): Promise<void> };
 
 const DAY_MS = 86_400_000;
 /** Later than that there is no answer. */
 const ANSWER_MS = 1000;
 const RECONNECT_MS = 250;
-const PREFIX = 'tollgate:grant:';
+const PREFIX = 'tollgate:';
 
 /**
  * By key: want, amount, end of the period. Returns granted and taken, by key. `%.0f`, because a script writes 10^15 as
@@ -54,13 +63,19 @@ export async function openRedisGrants(settings: RedisGrantSettings): Promise<Red
   const within = new Deadline(clock);
   const connected = client.connect().then(() => told(client, report));
   await within.of(connected).catch((error: unknown) => report('limits.redis_away', { error: String(error) }));
-  const keyOf = ({ counter, from }: { counter: string; from: number }): string => `${prefix}${from}:${counter}`;
+  const keyOf = ({ counter, from }: { counter: string; from: number }): string => `${prefix}grant:${from}:${counter}`;
   const run = (script: Script, keys: string[], args: string[]): Promise<string[]> => {
     // A client that is not connected would keep the call, and grant in another life.
     if (!client.isReady) return Promise.reject(new Error('Redis is not connected'));
     return within.of(script.run(client, keys, args));
   };
-  const [take, giveBack] = [new Script(TAKE), new Script(RETURN)];
+  const [take, giveBack, lease, exchange] = [TAKE, RETURN, LEASE, EXCHANGE].map((text) => new Script(text)) as [
+    Script,
+    Script,
+    Script,
+    Script,
+  ];
+  let { isNew = false } = settings;
   return {
     takeGrants: async (asks) => {
       if (asks.length === 0) return [];
@@ -73,6 +88,18 @@ export async function openRedisGrants(settings: RedisGrantSettings): Promise<Red
       const args = items.map(({ units }) => String(units));
       await run(giveBack, items.map(keyOf), args);
     },
+    leaseUnits: async (asks) => {
+      if (asks.length === 0) return [];
+      const keys = [`${prefix}began`, ...asks.map(({ counter }) => `${prefix}lease:${counter}`)];
+      const said = await run(lease, keys, leaseArguments(asks, isNew));
+      isNew = false;
+      return leasesIn(said.map(unitsOf));
+    },
+    exchange: async (asks) => {
+      if (asks.length === 0) return [];
+      const keys = asks.map(({ counter, sliceMs }) => `${prefix}sum:${sliceMs}:${counter}`);
+      return sumsIn(await run(exchange, keys, exchangeArguments(asks)));
+    },
     // Keys expire by themselves.
     forgetGrants: () => Promise.resolve(0),
     close: async () => {
@@ -84,8 +111,9 @@ export async function openRedisGrants(settings: RedisGrantSettings): Promise<Red
 
 type Client = RedisClientType;
 
-function clientOf({ url, report }: RedisGrantSettings): Client {
-  const socket = { connectTimeout: ANSWER_MS, reconnectStrategy: RECONNECT_MS };
+function clientOf({ url, report, ca }: RedisGrantSettings): Client {
+  const tls = url.startsWith('rediss:') ? ({ tls: true, ...(ca === undefined ? {} : { ca }) } as const) : {};
+  const socket = { connectTimeout: ANSWER_MS, reconnectStrategy: RECONNECT_MS, ...tls };
   const path = /^unix:(?:\/\/)?(\/.+)$/.exec(url)?.[1];
   const where = path === undefined ? { url, socket } : { socket: { ...socket, path } };
   const client = createClient({ ...where, disableOfflineQueue: true }) as unknown as Client;

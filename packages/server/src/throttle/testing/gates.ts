@@ -1,6 +1,6 @@
 /** Limits and gates as tests need them: what is not said is plain. */
 import type { Limit, LimitRule, QuotaPeriod, RateAlgorithm } from '../../domain/limit/limit.ts';
-import type { Calendar, Gate } from '../types.ts';
+import type { Calendar, Gate } from '../engine/types.ts';
 
 /** Fields of a gate and of its limit. */
 export type GateFields = Partial<Limit> & { account?: string; subject?: string; calendar?: Calendar };

@@ -17,10 +17,10 @@ import { Receipts } from '../../store/receipts.ts';
 import { SeriesRegistry } from '../../store/series-registry.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import { type Filter, Usage } from '../../usage/index.ts';
-import { Engine } from '../engine.ts';
+import { Engine } from '../engine/engine.ts';
+import type { Gate } from '../engine/types.ts';
 import { Feed } from '../feed.ts';
 import type { FeedDeps, FeedSettings } from '../feed-settings.ts';
-import type { Gate } from '../types.ts';
 import { scopeOf } from '../usage-scope.ts';
 
 export const NOW = 1_795_253_400_000;

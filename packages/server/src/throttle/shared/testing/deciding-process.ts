@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { openPostgres } from '../../../store/postgres/control-postgres.ts';
 import type { PostgresConnection } from '../../../store/postgres/database.ts';
 import { systemClock as clock } from '../../../system.ts';
-import { Engine } from '../../engine.ts';
+import { Engine } from '../../engine/engine.ts';
 import { DurableGrants, type GrantStore } from '../../grants.ts';
 import { gate, quotaOf } from '../../testing/gates.ts';
 import { openRedisGrants } from '../redis-grants.ts';

@@ -20,22 +20,29 @@ export interface Redis {
   /** SIGKILL, and waits; what it knew comes back with `start`. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** SIGKILL, and what it knew is gone; it is not started. */
+  lose(): Promise<void>;
   /** SIGSTOP and SIGCONT: there, and saying nothing. */
   hang(): void;
   wake(): void;
   stop(): Promise<void>;
 }
 
-export async function startRedis(): Promise<Redis> {
+/** More arguments: of TLS. The address is the socket's all the same. */
+export async function startRedis(more: readonly string[] = []): Promise<Redis> {
   const dir = mkdtempSync(join(tmpdir(), 'tg-redis-'));
   const path = join(dir, 'redis.sock');
   let child: ChildProcess;
   const start = async (): Promise<void> => {
     rmSync(path, { force: true });
     const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'];
-    child = spawn('redis-server', ['--port', '0', '--unixsocket', path, '--dir', dir, '--save', '', ...durable], {
-      stdio: 'ignore',
-    });
+    child = spawn(
+      'redis-server',
+      ['--port', '0', '--unixsocket', path, '--dir', dir, '--save', '', ...durable, ...more],
+      {
+        stdio: 'ignore',
+      },
+    );
     for (let n = 0; n < 400 && !existsSync(path); n++) await wait(10);
   };
   const kill = async (): Promise<void> => {
@@ -47,6 +54,10 @@ export async function startRedis(): Promise<Redis> {
     url: `unix:${path}`,
     kill,
     start,
+    lose: async () => {
+      await kill();
+      rmSync(join(dir, 'appendonlydir'), { recursive: true, force: true });
+    },
     hang: () => void child.kill('SIGSTOP'),
     wake: () => void child.kill('SIGCONT'),
     stop: async () => {

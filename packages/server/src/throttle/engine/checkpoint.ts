@@ -1,7 +1,7 @@
 /** Quota counters as rows that survive a restart. */
-import { type Cell, END, EXTRA, get, put, START, USED } from '../domain/limit/cell.ts';
-import type { QuotaPeriod } from '../domain/limit/limit.ts';
-import type { Instant } from '../domain/window.ts';
+import { type Cell, END, EXTRA, get, put, START, USED } from '../../domain/limit/cell.ts';
+import type { QuotaPeriod } from '../../domain/limit/limit.ts';
+import type { Instant } from '../../domain/window.ts';
 import { type Bearing, bearingOf } from './bearing.ts';
 import type { Counters } from './counters.ts';
 

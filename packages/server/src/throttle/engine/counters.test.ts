@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { atOnce, type GateFields, gate, quotaOf, rate } from '../testing/gates.ts';
 import { counted, groupName, isName, namePrefix, parseName } from './counter-name.ts';
 import { Engine } from './engine.ts';
 import { NameIndex } from './name-index.ts';
-import { atOnce, type GateFields, gate, quotaOf, rate } from './testing/gates.ts';
 import type { Gate } from './types.ts';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');

@@ -1,7 +1,8 @@
 /** What was charged ahead, put right afterwards. */
-import type { Instant } from '../domain/window.ts';
+import type { Instant } from '../../domain/window.ts';
 import { type Bearing, needOf } from './bearing.ts';
 import type { Lookup } from './lookup.ts';
+import { chargeHere, usedOf } from './shared-cells.ts';
 import type { Prepared } from './types.ts';
 
 /** How something was charged. */
@@ -31,8 +32,8 @@ export function settle(
     const { cell } = lookup;
     if (bearing.worth === 'call') bearing.algorithm.giveBack(cell, bearing, needOf(bearing, reserved), how.heldFrom);
     else if (actual < reserved) bearing.algorithm.giveBack(cell, bearing, reserved - actual, how.charged);
-    else bearing.algorithm.charge(cell, bearing, actual - reserved);
-    if (bearing.algorithm.used(cell, bearing, now) > bearing.capacity) above.push(i);
+    else chargeHere(cell, bearing, actual - reserved);
+    if (usedOf(cell, bearing, now) > bearing.capacity) above.push(i);
   }
   return above;
 }

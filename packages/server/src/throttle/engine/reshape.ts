@@ -1,6 +1,6 @@
 /** What was used stays used when a limit's rule changes. */
-import { type Cell, type Dated, EXTRA, get, put, STATE } from '../domain/limit/cell.ts';
-import type { Instant } from '../domain/window.ts';
+import { type Cell, type Dated, EXTRA, get, put, STATE } from '../../domain/limit/cell.ts';
+import type { Instant } from '../../domain/window.ts';
 import type { Bearing } from './bearing.ts';
 
 /**

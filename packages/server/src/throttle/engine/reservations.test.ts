@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { atOnce, gate, quotaOf, rate } from '../testing/gates.ts';
 import { Engine } from './engine.ts';
 import { type ReservationBounds, Reservations } from './reservations.ts';
-import { atOnce, gate, quotaOf, rate } from './testing/gates.ts';
 import type { Gate } from './types.ts';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');

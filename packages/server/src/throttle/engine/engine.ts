@@ -2,20 +2,23 @@
  * The counters in memory and the decision over them. `prepare` finds a request's counters; `decide` is synchronous, waits
  * for nothing and follows from the counters, the cost and `now` alone. It looks at all gates first and charges after.
  */
-import { type Cell, END, EXTRA, get, put, START } from '../domain/limit/cell.ts';
-import { AMOUNT_MAX } from '../domain/limit/limit.ts';
-import { LimitError } from '../domain/limit/limit-error.ts';
-import type { Instant, Interval } from '../domain/window.ts';
+import { type Cell, END, EXTRA, get, put, START } from '../../domain/limit/cell.ts';
+import { AMOUNT_MAX } from '../../domain/limit/limit.ts';
+import { LimitError } from '../../domain/limit/limit-error.ts';
+import type { Instant, Interval } from '../../domain/window.ts';
 import { type Bearing, needOf } from './bearing.ts';
 import { type CounterRow, restoreRows, rowsOf } from './checkpoint.ts';
 import { type CounterBounds, Counters } from './counters.ts';
 import { Lookup } from './lookup.ts';
 import type { Ready } from './ready.ts';
 import { type Charged, renewHolds, settle, shortestHold } from './settle.ts';
+import { chargeHere, isUntold, SharedCells, usedOf } from './shared-cells.ts';
 import type { Decision, DecisionEngine, Gate, GateStatus, Prepared } from './types.ts';
 
 export const usualBounds: CounterBounds = { share: 100_000, open: 4_000_000, entries: 4_000_000, seed: 0x2545_f491 };
 
+/** Of a slot that another server holds. */
+const ASK_AGAIN_MS = 100;
 const NEVER = Number.POSITIVE_INFINITY;
 const NONE: readonly number[] = Object.freeze([]);
 
@@ -26,6 +29,8 @@ export interface EngineStats {
 }
 
 export class Engine implements DecisionEngine {
+  /** Counters that several servers share. */
+  readonly shared: SharedCells;
   private readonly counters: Counters;
   private readonly lookup: Lookup;
   /** Of the decision at hand, by gate: what was used, and whether it was over. Kept to make none per call. */
@@ -35,6 +40,7 @@ export class Engine implements DecisionEngine {
   constructor(bounds: Partial<CounterBounds> = {}) {
     this.counters = new Counters({ ...usualBounds, ...bounds });
     this.lookup = new Lookup(this.counters);
+    this.shared = new SharedCells(this.lookup, this.counters);
   }
 
   /**
@@ -58,8 +64,8 @@ export class Engine implements DecisionEngine {
     for (let i = 0; i < ready.bearings.length; i++) {
       const bearing = this.lookup.look(ready, i, now);
       const need = needOf(bearing, costs === undefined ? cost : (costs[i] as number)) + ahead(ready, i, cost, costs);
-      const used = bearing.algorithm.used(this.lookup.cell, bearing, now);
-      const isOver = used + need > roomOf(this.lookup.cell, bearing);
+      const used = usedOf(this.lookup.cell, bearing, now);
+      const isOver = used + need > roomOf(this.lookup.cell, bearing) || isUntold(this.lookup.cell, bearing, need);
       this.used[i] = used + need;
       this.over[i] = isOver ? 1 : 0;
       if (!isOver) continue;
@@ -67,7 +73,9 @@ export class Engine implements DecisionEngine {
         shadowed ??= [];
         shadowed.push(i);
       } else if (bearing.refuses) {
-        const at = bearing.algorithm.fitsAt(this.lookup.cell, bearing, need, now);
+        const fitsAt = bearing.algorithm.fitsAt(this.lookup.cell, bearing, need, now);
+        // Others hold what is missing, and let go of it when they please.
+        const at = bearing.slots && used + need > bearing.capacity ? Math.max(fitsAt, now + ASK_AGAIN_MS) : fitsAt;
         if (at > worstAt) [worst, worstAt] = [i, at];
       }
     }
@@ -122,7 +130,7 @@ export class Engine implements DecisionEngine {
     checkCost(ceiling);
     const ready = this.lookup.lookAt(gate, now);
     const bearing = ready.bearings[0] as Bearing;
-    if (bearing.period === null || now < get(this.lookup.cell, START)) return;
+    if (!bearing.granted || (bearing.period !== null && now < get(this.lookup.cell, START))) return;
     put(this.lookup.cell, EXTRA, ceiling);
     this.counters.know(ready.slot(0));
   }
@@ -141,7 +149,7 @@ export class Engine implements DecisionEngine {
     const ready = this.own(prepared, cost);
     return ready.where((i) => {
       const bearing = this.lookup.look(ready, i, now);
-      const after = bearing.algorithm.used(this.lookup.cell, bearing, now) + needOf(bearing, cost);
+      const after = usedOf(this.lookup.cell, bearing, now) + needOf(bearing, cost);
       return after <= bearing.capacity && after > roomOf(this.lookup.cell, bearing);
     });
   }
@@ -195,7 +203,7 @@ export class Engine implements DecisionEngine {
       if (bearing.worth !== 'read' && !(bearing.shadow && this.over[i] === 1)) {
         const need = needOf(bearing, costs === undefined ? cost : (costs[i] as number));
         const cell = this.lookup.again(ready, i);
-        if (need > 0) bearing.algorithm.charge(cell, bearing, need);
+        if (need > 0) chargeHere(cell, bearing, need);
       }
       if (bearing.shadow) continue;
       // A choice of what to show, not a quantity: rounding may only choose between equals.
@@ -210,10 +218,11 @@ export class Engine implements DecisionEngine {
     const allowed = fitsAt < 0;
     const retryAfterMs = allowed ? 0 : fitsAt === NEVER ? null : Math.max(0, fitsAt - now);
     if (gate < 0) return { allowed, gate, limit: 0, used: 0, remaining: 0, resetAt: now, retryAfterMs, shadowed };
-    const { algorithm, capacity } = ready.bearings[gate] as Bearing;
+    const bearing = ready.bearings[gate] as Bearing;
+    const { algorithm, capacity } = bearing;
     // Brought to `now` already, like all gates of the decision.
     const cell = this.lookup.again(ready, gate);
-    const used = algorithm.used(cell, ready.bearings[gate] as Bearing, now);
+    const used = usedOf(cell, bearing, now);
     const remaining = used < capacity ? capacity - used : 0;
     const resetAt = algorithm.resetAt(cell);
     return { allowed, gate, limit: capacity, used, remaining, resetAt, retryAfterMs, shadowed };
@@ -221,7 +230,7 @@ export class Engine implements DecisionEngine {
 
   private gateStatus(ready: Ready, i: number, now: Instant): GateStatus {
     const bearing = this.lookup.look(ready, i, now);
-    const used = bearing.algorithm.used(this.lookup.cell, bearing, now);
+    const used = usedOf(this.lookup.cell, bearing, now);
     const resetAt = bearing.algorithm.resetAt(this.lookup.cell);
     return { limit: bearing.capacity, used, remaining: Math.max(0, bearing.capacity - used), resetAt };
   }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { LimitRule } from '../domain/limit/limit.ts';
-import { LimitOracle } from '../domain/testing/limit-oracle.ts';
+import type { LimitRule } from '../../domain/limit/limit.ts';
+import { LimitOracle } from '../../domain/testing/limit-oracle.ts';
+import { atOnce, gate, quotaOf, rate } from '../testing/gates.ts';
 import { Engine } from './engine.ts';
-import { atOnce, gate, quotaOf, rate } from './testing/gates.ts';
 import type { Gate } from './types.ts';
 
 const RUNS = process.env.CI === 'true' ? 3000 : 150;

@@ -1,5 +1,5 @@
 /** What is due when: a heap by time. What was dropped before its time is skipped when it comes up, or swept out by half. */
-import type { Instant } from '../domain/window.ts';
+import type { Instant } from '../../domain/window.ts';
 
 interface Due {
   at: Instant;

@@ -1,7 +1,8 @@
 /** How a limit bears on a decision: its rule in numbers, and what the decision may do with its counter. */
-import type { Terms } from '../domain/limit/cell.ts';
-import type { Limit } from '../domain/limit/limit.ts';
-import { termsOf } from '../domain/limit/terms.ts';
+import type { Terms } from '../../domain/limit/cell.ts';
+import type { Limit } from '../../domain/limit/limit.ts';
+import { sharingOf } from '../../domain/limit/sharing.ts';
+import { termsOf } from '../../domain/limit/terms.ts';
 import { counted } from './counter-name.ts';
 
 /** What one decision is worth to a counter. cost: its cost. call: 1, however heavy (something is held). read: nothing. */
@@ -14,6 +15,10 @@ export interface Bearing extends Terms {
   readonly shadow: boolean;
   /** Strict: up to its ceiling only. */
   readonly granted: boolean;
+  /** What is held at once, in slots leased from a store: others hold some too. */
+  readonly slots: boolean;
+  /** What is admitted here is told to other servers; no more than they may be left untold. */
+  readonly told: boolean;
   /** Its subjects come from requests: as many as somebody cares to send. */
   readonly open: boolean;
   /** Remembers every admission. */
@@ -27,13 +32,17 @@ export interface Bearing extends Terms {
 /** Throws LimitError `limit.rule` for a rule that cannot be counted exactly. */
 export function bearingOf(limit: Limit): Bearing {
   const { rule, key, hard, shadow, feed, scope } = limit;
-  const terms = termsOf(rule);
+  const sharing = sharingOf(limit);
+  const granted = sharing === 'strict' && feed === 'decided' && hard && !shadow;
+  const terms = termsOf(rule, granted);
   return {
     ...terms,
     worth: feed === 'metered' ? 'read' : rule.kind === 'concurrency' ? 'call' : 'cost',
     refuses: hard && !shadow,
     shadow,
-    granted: rule.kind === 'quota' && feed === 'decided' && hard && !shadow,
+    granted,
+    slots: granted && rule.kind === 'concurrency',
+    told: sharing === 'async' && rule.kind === 'rate',
     open: typeof scope === 'object',
     logs: terms.algorithm.name === 'log',
     prefix: counted(key),

@@ -1,9 +1,9 @@
 /** What a decision is asked of and what it answers. Times are milliseconds since 1970, amounts whole units. */
-import type { Limit } from '../domain/limit/limit.ts';
-import type { Calendar } from '../domain/limit/period.ts';
-import type { Instant } from '../domain/window.ts';
+import type { Limit } from '../../domain/limit/limit.ts';
+import type { Calendar } from '../../domain/limit/period.ts';
+import type { Instant } from '../../domain/window.ts';
 
-export type { Calendar } from '../domain/limit/period.ts';
+export type { Calendar } from '../../domain/limit/period.ts';
 
 /** One counter that a decision bears on. */
 export interface Gate {
@@ -63,19 +63,4 @@ export interface DecisionEngine {
   setUsed(gate: Gate, used: number, now: Instant): void;
   /** Up to how much of a decided quota may be admitted before more is granted (see grants); default: its amount. */
   setCeiling(gate: Gate, ceiling: number, now: Instant): void;
-}
-
-/** Keeps the engine's metered gates at what the meters show. */
-export interface MeteredFeed {
-  /**
-   * Null: all metered gates among them are followed already. Otherwise resolves, in bounded time, to those that still
-   * are not: their fail mode answers. `bounded` is counted here: such a gate is unknown only when its bound is used up.
-   */
-  ensure(gates: readonly Gate[], now: Instant, cost?: number): Promise<readonly Gate[]> | null;
-}
-
-/** Keeps durable grants ahead of what decided quotas admit. */
-export interface Grants {
-  /** Null: what is granted covers the cost. Otherwise resolves, in bounded time, to the gates whose store did not answer. */
-  ensure(prepared: Prepared, cost: number, now: Instant): Promise<readonly Gate[]> | null;
 }

@@ -3,8 +3,8 @@
  * back when its time is over, or stays charged (see `lapsed`). A hold of a concurrency limit is a reservation of 1: acquire
  * is reserve, and it may be renewed. In memory: after a crash open reservations count as used, until their period ends.
  */
-import { LimitError } from '../domain/limit/limit-error.ts';
-import type { Instant } from '../domain/window.ts';
+import { LimitError } from '../../domain/limit/limit-error.ts';
+import type { Instant } from '../../domain/window.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import type { Charged } from './settle.ts';

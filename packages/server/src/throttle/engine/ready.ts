@@ -1,5 +1,5 @@
 /** Gates with their counters found. */
-import { LimitError } from '../domain/limit/limit-error.ts';
+import { LimitError } from '../../domain/limit/limit-error.ts';
 import type { Bearing } from './bearing.ts';
 import type { Gate, Prepared } from './types.ts';
 

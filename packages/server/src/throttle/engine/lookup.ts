@@ -1,8 +1,8 @@
 /** Finds the counters of gates, and brings one at a time to `now`. */
-import type { Cell } from '../domain/limit/cell.ts';
-import type { Limit } from '../domain/limit/limit.ts';
-import type { Calendar } from '../domain/limit/period.ts';
-import type { Instant } from '../domain/window.ts';
+import type { Cell } from '../../domain/limit/cell.ts';
+import type { Limit } from '../../domain/limit/limit.ts';
+import type { Calendar } from '../../domain/limit/period.ts';
+import type { Instant } from '../../domain/window.ts';
 import { type Bearing, bearingOf } from './bearing.ts';
 import type { Counters } from './counters.ts';
 import { Ready } from './ready.ts';

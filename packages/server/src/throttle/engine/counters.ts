@@ -3,9 +3,9 @@
  * record in one piece and not an array per field: a decision touches few counters and all of their fields, and with a
  * million counters every array is a cache miss of its own.
  */
-import { type Cell, END, START, STATE, USED } from '../domain/limit/cell.ts';
-import { Entries, type EntryBudget } from '../domain/limit/entries.ts';
-import type { Instant } from '../domain/window.ts';
+import { type Cell, END, EXTRA, START, STATE, USED } from '../../domain/limit/cell.ts';
+import { Entries, type EntryBudget } from '../../domain/limit/entries.ts';
+import type { Instant } from '../../domain/window.ts';
 import type { Bearing } from './bearing.ts';
 import { type CounterName, counted, groupName, namePrefix, parseName } from './counter-name.ts';
 import { NameIndex } from './name-index.ts';
@@ -14,6 +14,11 @@ import { NameIndex } from './name-index.ts';
 const TAG = STATE;
 /** Number of the shape x 4, plus KNOWN and OPEN. */
 const SHAPE = STATE + 1;
+/** Of slots: what others hold. Of told counters: units charged by decisions of this server, ever. */
+export const OTHERS = STATE + 2;
+export const OURS = STATE + 2;
+/** Of told counters: how far OURS may go before the others have to be told; 0: nobody is to be told. */
+export const MAY = STATE + 3;
 /** Eight numbers, so that a counter is one line of the processor's cache. */
 const WIDTH = STATE + 4;
 const KNOWN = 1;
@@ -117,6 +122,8 @@ export class Counters {
   reshape(slot: number, bearing: Bearing, staysKnown: boolean): void {
     const flags = this.field(slot, SHAPE) & (staysKnown ? KNOWN | OPEN : OPEN);
     this.write(slot, SHAPE, this.shapeNumber(bearing) * 4 + flags);
+    this.write(slot, OURS, 0);
+    this.write(slot, MAY, 0);
     this.write(slot, TAG, ++this.lastTag);
   }
 
@@ -196,6 +203,9 @@ export class Counters {
     const { algorithm, windowMs, worth } = this.shape(slot);
     // What a metered counter shows is known from elsewhere: it is not nothing because its period is over.
     if (worth === 'read') return false;
+    // Leased: as long as there is a lease, a new one would not be equal.
+    if (algorithm.name !== 'quota' && algorithm.name !== 'sliding' && this.field(slot, EXTRA) > 0) return false;
+    if (algorithm.name === 'leased') return this.field(slot, USED) === 0;
     const end = this.field(slot, END);
     return (algorithm.name === 'sliding' ? end + windowMs : end) <= now && this.field(slot, START) <= now;
   }

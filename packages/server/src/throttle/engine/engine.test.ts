@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LimitError } from '../domain/limit/limit-error.ts';
+import { LimitError } from '../../domain/limit/limit-error.ts';
+import { atOnce, gate, quotaOf, rate } from '../testing/gates.ts';
 import { Engine } from './engine.ts';
-import { atOnce, gate, quotaOf, rate } from './testing/gates.ts';
 import type { Gate } from './types.ts';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');
