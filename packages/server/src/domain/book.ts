@@ -3,7 +3,8 @@
  * are equal; nothing else may change a book. A fact that makes no sense by now (an account below itself) changes nothing
  * and is remembered as refused: a fold must never fail, or a server could not start.
  */
-import { AccountTree } from './account-tree.ts';
+import { AccountTree, type ZoneSpan } from './account-tree.ts';
+import { Billing } from './billing/billing.ts';
 import type { AccountFact, ControlFact, KeyFact, ResourceFact, SetFact, SourceFact } from './control-fact.ts';
 import { Decided } from './decided.ts';
 import type { Decisions } from './delta.ts';
@@ -33,6 +34,8 @@ export class Book {
   /** Plans, subscriptions, limits: who may use how much. */
   readonly catalogue = new Catalogue();
   private readonly tree = new AccountTree();
+  /** Entities, profiles, taxes, discounts, add-ons: who bills whom. */
+  readonly billing = new Billing(this.tree);
   private readonly resources = new Map<string, ResourceFact & { tenant: string }>();
   private readonly owners = new Ownerships();
   private readonly sources = new Map<string, SourceFact & { tenant: string }>();
@@ -53,11 +56,11 @@ export class Book {
   }
 
   /** Facts come in receipt order. */
-  apply({ body, tenant, receipt }: ControlFact): void {
+  apply({ body, tenant, receipt, recordedAt }: ControlFact): void {
     this.at = Math.max(this.at, receipt);
     switch (body.kind) {
       case 'account':
-        if (!this.tree.put(body)) this.refused.push({ receipt, code: 'account.cycle' });
+        if (!this.tree.put(body, recordedAt, receipt)) this.refused.push({ receipt, code: 'account.cycle' });
         this.owners.knowAccount(body.id);
         this.catalogue.touch(receipt);
         break;
@@ -96,6 +99,14 @@ export class Book {
       case 'key':
         this.addKey(body);
         break;
+      case 'entity':
+      case 'profile':
+      case 'tax':
+      case 'coupon':
+      case 'discount':
+      case 'addon':
+        this.billing.put(body, receipt);
+        break;
       default:
         this.catalogue.put(body, receipt);
     }
@@ -107,9 +118,17 @@ export class Book {
   allAccounts(): IterableIterator<AccountFact> {
     return this.tree.all();
   }
+  /** Zones of the account in order: what has begun in one is finished in it. */
+  zonesOf(id: string): readonly ZoneSpan[] {
+    return this.tree.zonesOf(id);
+  }
   /** All accounts below `id`, without itself. */
   descendants(id: string): string[] {
     return this.tree.descendants(id);
+  }
+  /** All that `id` has ever stood below, at whatever distance: who may have paid for it. */
+  everAbove(id: string): string[] {
+    return this.tree.everAbove(id);
   }
   /** Whether `id` is `ancestor` or below it: what a key bound to `ancestor` may see. */
   isWithin(id: string, ancestor: string): boolean {

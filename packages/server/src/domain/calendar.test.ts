@@ -109,12 +109,15 @@ test('killbill#1934: the boundaries of a month are the same whatever season they
   assert.deepEqual([...new Set(all.map((edge) => formatInstant(edge, zone).slice(8, 19)))], ['01T00:00:00']);
 });
 
+/** The long form takes all: reading the rules of a zone takes longer than what is asked of it. What is left out is of every continent. */
+const someZones = (): string[] =>
+  Intl.supportedValuesOf('timeZone').filter((_, i) => process.env.CI === 'true' || i % 5 === 0);
+
 test('every zone in use: edges ascend on the window grid and cover 2026 and 2027, and a month is the sum of its days', () => {
   const from = utc('2026-01-01T00:00:00Z');
   const to = utc('2028-01-01T00:00:00Z');
-  const zones = Intl.supportedValuesOf('timeZone');
-  assert.ok(zones.length > 400);
-  for (const zone of zones) {
+  assert.ok(Intl.supportedValuesOf('timeZone').length > 400);
+  for (const zone of someZones()) {
     const days = covering(zone, 'day', from - 31 * 86_400_000, to + 31 * 86_400_000);
     for (const length of lengths(days)) assert.ok(length >= 22 && length <= 26, `${zone}: a day of ${length} hours`);
     assert.ok(holds(days, covering(zone, 'week', from, to)), `${zone}: a week is the sum of its days`);
@@ -145,10 +148,9 @@ function covering(zone: string, unit: CalendarUnit, from: number, to: number): n
 }
 
 test('local time agrees with the platform in every zone', () => {
-  const zones = Intl.supportedValuesOf('timeZone');
   // Steps of a prime number of minutes: in time they meet every hour of the day.
   const step = (process.env.CI === 'true' ? 367 : 36_007) * 60_000;
-  for (const zone of zones) {
+  for (const zone of someZones()) {
     const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' });
     for (let t = utc('2026-01-01T00:00:00Z'); t < utc('2028-01-01T00:00:00Z'); t += step) {
       const text = formatInstant(t, zone);

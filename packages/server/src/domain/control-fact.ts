@@ -3,6 +3,7 @@
  * line. They are append-only, share the receipt numbers of readings and events, and the state in force at S is the pure
  * fold of all of them with receipt <= S (see book.ts). The table of them is therefore also the audit log.
  */
+import type { BillingFact } from './billing/billing-fact.ts';
 import type { Receipt } from './fact.ts';
 import type { CatalogueFact } from './limit/catalogue-fact.ts';
 import type { Meter } from './meter.ts';
@@ -138,7 +139,8 @@ export type ControlBody =
   | UnobservedFact
   | TickFact
   | KeyFact
-  | CatalogueFact;
+  | CatalogueFact
+  | BillingFact;
 
 export interface ControlFact {
   receipt: Receipt;

@@ -67,10 +67,12 @@ export function parseQuantity(text: string): Quantity {
 export function formatQuantity(q: Quantity): string {
   const negative = q < 0n;
   const size = negative ? -q : q;
-  const whole = (size / SCALE).toString();
-  const rest = size % SCALE;
-  const text = rest === 0n ? whole : `${whole}.${rest.toString().padStart(DECIMALS, '0').replace(/0+$/, '')}`;
-  return negative ? `-${text}` : text;
+  const digits = size.toString().padStart(DECIMALS + 1, '0');
+  const point = digits.length - DECIMALS;
+  let end = digits.length;
+  while (end > point && digits.charCodeAt(end - 1) === 48) end--;
+  const whole = negative ? `-${digits.slice(0, point)}` : digits.slice(0, point);
+  return end === point ? whole : `${whole}.${digits.slice(point, end)}`;
 }
 
 export const inRange = (q: bigint): boolean => q <= QUANTITY_MAX && q >= -QUANTITY_MAX;

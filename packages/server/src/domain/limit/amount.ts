@@ -78,6 +78,12 @@ function unknownUnit(written: string, unit: string, units: ReadonlyMap<string, b
   return new Misread(`unknown unit ${quoted(written)}: the meter counts ${nameOf(unit)}; allowed is ${allowed}`);
 }
 
+/** A count written in plain digits; undefined when it is none, or not between the two. */
+export function readCount(text: string, least: number, most: number): number | undefined {
+  const count = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+  return count >= least && count <= most ? count : undefined;
+}
+
 export const quoted = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
 const durations: Readonly<Record<string, number>> = {

@@ -3,7 +3,7 @@ import { parseInstant } from '../calendar.ts';
 import type { Instant } from '../window.ts';
 import type { LimitBook } from './catalogue.ts';
 
-/** As in throttle/types.ts, which stands on this side of the arrows. */
+/** As in throttle/engine/types.ts, which stands on this side of the arrows. */
 export interface LimitCalendar {
   /** IANA zone. */
   zone: string;

@@ -27,6 +27,8 @@ export interface SubscriptionFact extends Span {
   plan: string;
   /** Billing periods are counted from here. */
   anchor: Instant;
+  /** Nothing costs anything before it; null: no trial. Left away: as the plan says, see ../billing/trial.ts. */
+  trialUntil?: Instant | null;
 }
 
 /** Another amount of a limit or an entitlement of the account's plan. Of overlapping ones, the one that began last rules. */
@@ -39,7 +41,10 @@ export interface OverrideFact extends Span {
   amount: number | null;
 }
 
-/** A limit of the installation, in no plan. Known by its key: a later fact replaces it. */
+/**
+ * A limit of the installation, in no plan. Known by its key: of those that have begun, the one put last rules, so that a
+ * later fact replaces it from its own start on, and calls off what was planned.
+ */
 export interface LimitFact extends Span {
   kind: 'limit';
   limit: LimitDefinition;

@@ -37,7 +37,8 @@ export class Catalogue {
   private readonly subscriptions = new Map<string, Timeline<SubscriptionFact>>();
   /** By account, then key. */
   private readonly overrides = new Map<string, Map<string, Timeline<OverrideFact>>>();
-  private readonly limits = new Map<string, InstallationLimit>();
+  /** By key, in the order of receipts. */
+  private readonly limits = new Map<string, InstallationLimit[]>();
   private readonly rls = new Map<string, RlsText>();
   /** By account, then action. */
   private readonly blocks = new Map<string, Map<string, Timeline<BlockFact>>>();
@@ -50,7 +51,8 @@ export class Catalogue {
         const versions = listIn(this.plans, fact.plan.key);
         const { from, removed } = fact;
         this.plansAt = receipt;
-        versions.push({ ...fact.plan, version: versions.length + 1, receipt, from, removed });
+        const billing = fact.plan.billing ?? null;
+        versions.push({ ...fact.plan, billing, version: versions.length + 1, receipt, from, removed });
         break;
       }
       case 'subscription':
@@ -60,7 +62,7 @@ export class Catalogue {
         timelineIn(mapIn(this.overrides, fact.account), fact.key).put(fact, receipt);
         break;
       case 'limit':
-        this.limits.set(fact.limit.key, { ...fact, receipt });
+        this.limits.set(fact.limit.key, withLimit(this.limits.get(fact.limit.key) ?? [], { ...fact, receipt }));
         break;
       case 'block':
         timelineIn(mapIn(this.blocks, fact.account), fact.action).put(fact, receipt);
@@ -141,12 +143,33 @@ export class Catalogue {
     return nextOf(this.overrides.get(account), t, until);
   }
 
-  limit(key: string): InstallationLimit | undefined {
-    return this.limits.get(key);
+  /** What rules at t, also when it has ended by then: of those that have begun, the one that was put last. */
+  limitAt(key: string, t: Instant): InstallationLimit | undefined {
+    return this.limits.get(key)?.findLast(({ from }) => from <= t);
   }
-  /** Those that ended too. */
-  allLimits(): IterableIterator<InstallationLimit> {
-    return this.limits.values();
+  /** The one that was put last, although it may begin only later. */
+  limit(key: string): InstallationLimit | undefined {
+    return this.limits.get(key)?.at(-1);
+  }
+  /** For each key the one that rules at t; it may have ended. */
+  *limitsAt(t: Instant): Iterable<InstallationLimit> {
+    for (const key of this.limits.keys()) {
+      const found = this.limitAt(key, t);
+      if (found !== undefined) yield found;
+    }
+  }
+  /** All that were put, by receipt for each key: those that ended and those to come too. */
+  *allLimits(): Iterable<InstallationLimit> {
+    for (const versions of this.limits.values()) yield* versions;
+  }
+  /** When an installation limit begins, ends or changes after t, or `until`. */
+  nextLimitChange(t: Instant, until: Instant): Instant {
+    let next = until;
+    for (const { from, to } of this.allLimits()) {
+      if (from > t && from < next) next = from;
+      if (to !== null && to > t && to < next) next = to;
+    }
+    return next;
   }
 
   /** The block of the action, or of all actions, that was set last; undefined: none at t. */
@@ -166,6 +189,12 @@ export class Catalogue {
     return nextOf(this.blocks.get(account), t, until);
   }
 }
+
+/** One of each start: put again with the same start, it is replaced. */
+const withLimit = (versions: readonly InstallationLimit[], put: InstallationLimit): InstallationLimit[] => [
+  ...versions.filter(({ from }) => from !== put.from),
+  put,
+];
 
 function listIn<V>(map: Map<string, V[]>, key: string): V[] {
   const list = map.get(key) ?? [];

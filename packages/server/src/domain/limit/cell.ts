@@ -6,7 +6,7 @@ import type { Calendar } from './period.ts';
 
 /** Units; of a bucket its level, in units x windowMs. */
 export const USED = 0;
-/** sliding: units of the window before. quota: its ceiling, infinite until one is set. Else unused. */
+/** sliding: units of the window before. quota: its ceiling, infinite until one is set. leased, slots: the ceiling. */
 export const EXTRA = 1;
 /** Where the window or period begins; of a bucket and a log the latest instant seen. */
 export const START = 2;
@@ -44,7 +44,7 @@ export interface Dated {
  * holds the latest instant it has seen, and is asked as of that.
  */
 export interface Algorithm {
-  readonly name: 'fixed' | 'sliding' | 'log' | 'bucket' | 'quota';
+  readonly name: 'fixed' | 'sliding' | 'log' | 'bucket' | 'quota' | 'leased';
   /** Brings the cell to `now`: opens the window or period that holds it, drains, forgets what has left. */
   roll(cell: Cell, terms: Terms, of: Dated, now: Instant): void;
   /** Units that count against the capacity, rounded up. `used + cost <= capacity` is exactly what may be admitted. */

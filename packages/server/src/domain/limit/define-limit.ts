@@ -2,10 +2,11 @@
 import { Misread, quoted, readAmount } from './amount.ts';
 import { readRule, ruleFields, statedRule } from './define-rule.ts';
 import { Fields } from './fields.ts';
-import type { FailMode, LimitDefinition } from './limit.ts';
+import { type FailMode, type LimitDefinition, type Sharing, sharings } from './limit.ts';
 import type { Flaw, Tree } from './located.ts';
 import { type Metered, type MetersByKey, readMetered } from './metered-unit.ts';
 import type { Entitlement, PlanLimit } from './plan.ts';
+import { checkSharing } from './sharing.ts';
 
 export const limitFields: readonly string[] = [
   'key',
@@ -18,6 +19,7 @@ export const limitFields: readonly string[] = [
   'thresholds',
   'actions',
   'fail',
+  'sharing',
   'message',
   'upgrade',
 ];
@@ -47,10 +49,11 @@ export function readLimit(fields: Fields, around: Around, flaws: Flaw[]): PlanLi
   const metered = meteredOf(fields, around.meters, included);
   const rule = readRule(fields, stated, metered.unit);
   const quota = stated === 'quota' || stated === 'entitlement';
+  const feed = readFeed(fields, metered, quota);
   return {
     key,
     meter: metered.meter,
-    feed: readFeed(fields, metered, quota),
+    feed,
     scope: readScope(fields, metered, flaws),
     rule,
     hard: readHard(fields, included),
@@ -58,6 +61,7 @@ export function readLimit(fields: Fields, around: Around, flaws: Flaw[]): PlanLi
     thresholds: readThresholds(fields),
     actions: readActions(fields),
     fail: readFail(fields, metered.unit, flaws),
+    ...readSharing(fields, rule, feed),
     message: fields.text('message', '', 1000),
     upgrade: readUpgrade(fields),
   };
@@ -154,6 +158,14 @@ function readFail(fields: Fields, unit: string, flaws: Flaw[]): FailMode {
   const bounded = new Fields(tree, flaws, ['bounded'], 'a fail mode');
   if (!bounded.has('bounded')) bounded.wrong('bounded', `${failModes.join(', ')}, or an amount: {bounded: 1000}`);
   return { mode: 'bounded', amount: bounded.read('bounded', 1, 'an amount', (text) => readAmount(text, unit)) };
+}
+
+function readSharing(fields: Fields, rule: PlanLimit['rule'], feed: LimitDefinition['feed']): { sharing?: Sharing } {
+  if (!fields.has('sharing')) return {};
+  const sharing = fields.oneOf('sharing', sharings, 'none');
+  const wrong = checkSharing(sharing, rule, feed);
+  if (wrong !== null) fields.wrong('sharing', wrong);
+  return { sharing };
 }
 
 /** Shown as a link: nothing but the web, and no script. */

@@ -98,6 +98,13 @@ test('a limit takes its defaults from what it is', () => {
   });
 });
 
+test('a limit says how servers share it, where its rule can be shared so', () => {
+  const limit = (text: string) => plans(limitText(text))[0]?.limits[0];
+  assert.equal(limit('meter: requests, rate: 100 per minute, algorithm: fixed, sharing: strict')?.sharing, 'strict');
+  assert.equal(limit('meter: requests, rate: 100 per minute, sharing: async')?.sharing, 'async');
+  assert.equal(limit('meter: requests, rate: 100 per minute')?.sharing, undefined);
+});
+
 test('rates, quotas and concurrency are read with their units', () => {
   const rule = (text: string) => plans(limitText(text))[0]?.limits[0]?.rule;
   const rate = { kind: 'rate', algorithm: 'sliding' };

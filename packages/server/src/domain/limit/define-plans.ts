@@ -3,6 +3,7 @@
  * documented in docs/operating/plans.md.
  */
 import type { Meter } from '../meter.ts';
+import { readBilling } from '../price/define-billing.ts';
 import { quoted, readAllowance } from './amount.ts';
 import { type Around, limitTree, readInstallationLimit, readLimit, UNKNOWN_METERED } from './define-limit.ts';
 import { Fields } from './fields.ts';
@@ -41,7 +42,7 @@ export const defineLimit = (text: string, meters: Iterable<Meter>): Defined<Inst
     return { limit: readInstallationLimit(fields, byKey(meters), flaws), accounts: fields.texts('accounts', 10_000) };
   });
 
-function defined<T>(text: string, read: (tree: Tree, flaws: Flaw[]) => T): Defined<T> {
+export function defined<T>(text: string, read: (tree: Tree, flaws: Flaw[]) => T): Defined<T> {
   const { tree, flaws } = readLocated(text);
   if (tree === null) return { value: null, problems: flaws };
   const value = read(tree, flaws);
@@ -49,7 +50,7 @@ function defined<T>(text: string, read: (tree: Tree, flaws: Flaw[]) => T): Defin
 }
 
 function readPlan(tree: Tree, meters: MetersByKey, flaws: Flaw[]): PlanContent {
-  const fields = new Fields(tree, flaws, ['key', 'name', 'entitlements', 'limits'], 'a plan');
+  const fields = new Fields(tree, flaws, ['key', 'name', 'entitlements', 'limits', 'billing'], 'a plan');
   const key = fields.key();
   const included = fields.items('entitlements', 'a list of entitlements', PARTS_MAX);
   const entitlements = included.map((item) => readEntitlement(item, meters, flaws));
@@ -61,7 +62,9 @@ function readPlan(tree: Tree, meters: MetersByKey, flaws: Flaw[]): PlanContent {
   refuseAmbiguous(included, entitlements, flaws);
   refuseContradiction(given, limits, entitlements, flaws);
   refuseUnread(included, entitlements, limits, flaws);
-  return { key, name: fields.text('name', key, 200), entitlements, limits };
+  const priced = fields.tree('billing');
+  const billing = priced === undefined ? {} : { billing: readBilling(priced, meters, entitlements, flaws) };
+  return { key, name: fields.text('name', key, 200), entitlements, limits, ...billing };
 }
 
 function readEntitlement(tree: Tree, meters: MetersByKey, flaws: Flaw[]): Entitlement {

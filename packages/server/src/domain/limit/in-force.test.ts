@@ -323,3 +323,21 @@ test('what was derived is told to be old when an account changes, and not when a
   assert.equal(book.catalogue.at, 2);
   assert.equal(bookOf(plan(demo), account('a')).catalogue.at, 2);
 });
+
+test('a change of an installation limit that comes later leaves the old one in force until then', () => {
+  const old = installation(limitOf('all', { rule: quota(50) }));
+  const later = installation(limitOf('all', { rule: quota(70) }), [], T + DAY);
+  const planned = bookOf(account('a'), old, later);
+  check(planned, 'a', ['all 50 v2']);
+  assert.equal(inForce(planned, 'a', 'x', T).until, T + DAY);
+  check(planned, 'a', ['all 70 v3'], 'x', T + DAY);
+  // What is put after it calls it off; ended, it leaves nothing behind.
+  const again = installation(limitOf('all', { rule: quota(60) }), [], T - 1);
+  check(bookOf(account('a'), old, later, again), 'a', ['all 60 v4'], 'x', T + DAY);
+  const atOnce = installation(limitOf('all', { rule: quota(60) }), [], T - 1, T - 1);
+  check(bookOf(account('a'), old, again, atOnce), 'a', []);
+  const ended = installation(limitOf('all', { rule: quota(50) }), [], 0, T);
+  check(bookOf(account('a'), old, later, ended), 'a', [], 'x', T + DAY);
+  const short = installation(limitOf('all', { rule: quota(70) }), [], T + DAY, T + 2 * DAY);
+  check(bookOf(account('a'), old, short), 'a', [], 'x', T + 2 * DAY);
+});

@@ -79,6 +79,25 @@ export function entitlementsAt(book: LimitBook, account: string, t: Instant): He
   return (plan?.entitlements ?? []).map((e) => heldEntitlement(book.catalogue, account, e, plan?.receipt ?? 0, t));
 }
 
+/**
+ * One entitlement of a plan, for a price that reads it. Overrides bear on the plan that the account is subscribed to at t,
+ * not on its add-ons. Undefined: there is no such plan or entitlement at t.
+ */
+export function entitlementAt(
+  book: LimitBook,
+  account: string,
+  plan: string,
+  entitlement: string,
+  t: Instant,
+): HeldEntitlement | undefined {
+  const version = book.catalogue.planAt(plan, t);
+  const found = version?.entitlements.find((e) => e.key === entitlement);
+  if (version === undefined || found === undefined) return undefined;
+  const own = book.catalogue.subscriptionAt(account, t)?.plan === plan;
+  if (!own) return { ...found, version: version.receipt };
+  return heldEntitlement(book.catalogue, account, found, version.receipt, t);
+}
+
 function heldEntitlement(
   catalogue: Catalogue,
   account: string,
@@ -120,7 +139,8 @@ class Question {
       if (id === this.account) plan = given;
     }
     if (line.length === 0) this.refuse('account.unknown', 'The account is not known.', this.account);
-    for (const limit of this.catalogue.allLimits()) this.installation(limit, line);
+    this.until = this.catalogue.nextLimitChange(this.t, this.until);
+    for (const limit of this.catalogue.limitsAt(this.t)) this.installation(limit, line);
     const { account, refusal, limits, lifted, until } = this;
     return { account, plan: plan && own ? planOf(plan, own) : null, refusal, limits, lifted, until };
   }
@@ -199,9 +219,7 @@ class Question {
 
   private installation(given: InstallationLimit, line: readonly string[]): void {
     if (!this.bears(given.limit.actions)) return;
-    if (given.from > this.t) this.until = Math.min(this.until, given.from);
     if (!covers(given, this.t)) return;
-    if (given.to !== null) this.until = Math.min(this.until, given.to);
     const { limit, receipt } = given;
     if (limit.scope !== 'subtree') {
       const isGiven = given.accounts.length === 0 || given.accounts.includes(this.account);

@@ -46,6 +46,13 @@ export type LimitRule = RateRule | QuotaRule | ConcurrencyRule;
  */
 export type FailMode = { mode: 'open' | 'closed' | 'last' } | { mode: 'bounded'; amount: number };
 
+/**
+ * Between servers. none: each counts alone. strict: leased ahead from one store, never exceeded. async: each counts here
+ * and tells the others, within a bound (see sharing.ts).
+ */
+export const sharings = ['none', 'async', 'strict'] as const;
+export type Sharing = (typeof sharings)[number];
+
 export interface LimitDefinition {
   /** Unique in its plan, or among the installation's limits. */
   key: string;
@@ -71,6 +78,8 @@ export interface LimitDefinition {
   /** Actions it bears on; empty: all. */
   actions: readonly string[];
   fail: FailMode;
+  /** Left away: strict for a decided quota, none for all others. */
+  sharing?: Sharing;
   /** Shown to who is refused; '' for the plain reason. */
   message: string;
   /** Where to get more; '' when there is nowhere. */

@@ -39,6 +39,15 @@ const sharedOf = (meters: readonly Meter[]): Set<string> => {
   return new Set((first ?? []).filter((name) => rest.every((names) => names.includes(name))));
 };
 
+/** What every series has besides dimensions: usage can be told apart by it too. */
+const ALWAYS: readonly string[] = ['trafficType', 'resource'];
+
+/** Why usage of the meters is not told apart by this name; null: it is. */
+export function unknownDimension({ meter, dimensions }: Metered, name: string): string | null {
+  if (meter === '' || dimensions === null || dimensions.has(name) || ALWAYS.includes(name)) return null;
+  return `the meter has no dimension ${quoted(name)}; it has ${[...dimensions, ...ALWAYS].join(', ')}`;
+}
+
 const SHOWN = 12;
 const someOf = (known: MetersByKey): string => {
   const keys = [REQUESTS, ...known.keys()].sort();

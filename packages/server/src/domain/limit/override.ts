@@ -28,7 +28,7 @@ export function overridables({ catalogue }: LimitBook, account: string, t: Insta
   return [
     ...limits.map(({ key, meter, rule }) => ({ key, meter, rule: ownRule(rule) })),
     ...(plan?.entitlements ?? []).map(({ key, meter }) => ({ key, meter, rule: null })),
-    ...[...catalogue.allLimits()].map(({ limit: { key, meter, rule } }) => ({ key, meter, rule })),
+    ...[...catalogue.limitsAt(t)].map(({ limit: { key, meter, rule } }) => ({ key, meter, rule })),
   ];
 }
 

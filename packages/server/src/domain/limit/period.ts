@@ -15,7 +15,7 @@ export interface Calendar {
 }
 
 /** No two zones are further apart: from +14 to -12. */
-const ZONES_APART = 26 * 3_600_000;
+export const ZONES_APART = 26 * 3_600_000;
 /** Answers kept: at a midnight every account of a zone asks the same question. */
 const KEPT_MAX = 4096;
 const kept = new Map<string, Interval>();
@@ -70,7 +70,8 @@ function between(t: Instant, start: (i: number) => Instant): Interval {
   return { from: start(i), to: start(i + 1) };
 }
 
-function startInMonth(zone: string, year: number, month: number, day: number): Instant {
+/** Start of the day in that month, or of its last one where it has no such day; months beyond 12 or below 1 are of other years. */
+export function startInMonth(zone: string, year: number, month: number, day: number): Instant {
   const date = { year: year + Math.floor((month - 1) / 12), month: ((((month - 1) % 12) + 12) % 12) + 1, day };
   return startOfDate(zone, { ...date, day: Math.min(day, daysOf(date.year, date.month)) });
 }

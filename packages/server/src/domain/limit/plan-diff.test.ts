@@ -13,7 +13,14 @@ const plansOf = (...texts: string[]) => {
   return value ?? [];
 };
 const stored = (...texts: string[]): Plan[] =>
-  plansOf(...texts).map((plan) => ({ ...plan, version: 1, receipt: 1, from: 0, removed: false }));
+  plansOf(...texts).map((plan) => ({
+    ...plan,
+    billing: plan.billing ?? null,
+    version: 1,
+    receipt: 1,
+    from: 0,
+    removed: false,
+  }));
 
 const check = (now: Plan[], next: string[], expected: string[], prune = false) =>
   assert.deepEqual(
@@ -64,4 +71,30 @@ test('another rule for the same limit shows the fields that go and those that co
   const paths = change?.fields.map((f) => f.path) ?? [];
   assert.ok(paths.includes('limits.calls.rule.windowMs') && paths.includes('limits.calls.rule.holdMs'));
   assert.ok(!paths.includes('limits.calls.rule.amount'));
+});
+
+const priced = (unit: string, more = '') => `  - key: a
+    limits: [{key: calls, meter: requests, rate: 5 per second}]
+    billing:
+      currency: EUR
+      prices:
+        - {key: base, fee: 49${more}}
+        - {key: traffic, meter: network.bytes.sent, per: GB, graduated: [{up_to: 100, unit: ${unit}}, {unit: 0.05}]}
+`;
+
+test('a price that changes is told field by field, a number written otherwise is not', () => {
+  check(stored(priced('0.09')), [priced('0.090')], []);
+  check(
+    stored(priced('0.09')),
+    [priced('0.08', '.5, name: Base')],
+    [
+      'changed a',
+      'billing.prices.base.name: "base" -> "Base"',
+      'billing.prices.base.amount: "49" -> "49.5"',
+      'billing.prices.traffic.model.tiers[1].unit: "0.09" -> "0.08"',
+    ],
+  );
+  const [change] = diffPlans(stored(a), plansOf(priced('0.09')), false);
+  assert.ok(change?.fields.every((f) => f.before === null && f.path.startsWith('billing.')));
+  assert.ok(diffPlans(stored(priced('0.09')), plansOf(a), false)[0]?.fields.every((f) => f.after === null));
 });

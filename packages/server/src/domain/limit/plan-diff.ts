@@ -1,4 +1,5 @@
 /** What applying plans would change, field by field. Parts are told apart by their keys, not by their places. */
+import type { PlanBilling } from '../price/price.ts';
 import type { Plan, PlanContent } from './plan.ts';
 
 /** JSON texts; null: not there. */
@@ -38,14 +39,31 @@ function changesOf(before: ReadonlyMap<string, string>, after: ReadonlyMap<strin
     .filter((c) => c.before !== c.after);
 }
 
-function flat({ name, entitlements, limits }: PlanContent): Map<string, string> {
+function flat({ name, entitlements, limits, billing }: PlanContent): Map<string, string> {
   const out = new Map([['name', JSON.stringify(name)]]);
   const add = (list: string, { key, ...rest }: { key: string }): void => {
     for (const [field, value] of Object.entries(rest)) put(out, `${list}.${key}.${field}`, value);
   };
   for (const entitlement of entitlements) add('entitlements', entitlement);
   for (const limit of limits) add('limits', limit);
+  if (billing) flatBilling(out, billing);
   return out;
+}
+
+/** Prices by their keys, tiers by their places. */
+function flatBilling(out: Map<string, string>, { prices, ...terms }: PlanBilling): void {
+  for (const [field, value] of Object.entries(terms)) putAll(out, `billing.${field}`, value);
+  for (const { key, ...rest } of prices)
+    for (const [field, value] of Object.entries(rest)) putAll(out, `billing.prices.${key}.${field}`, value);
+}
+
+/** As put, and into lists of objects too. */
+function putAll(out: Map<string, string>, path: string, value: unknown): void {
+  const isObject = typeof value === 'object' && value !== null;
+  if (!isObject || (Array.isArray(value) && value.every((v) => typeof v !== 'object')))
+    out.set(path, JSON.stringify(value));
+  else if (Array.isArray(value)) value.forEach((item, i) => void putAll(out, `${path}[${i + 1}]`, item));
+  else for (const [name, inner] of Object.entries(value)) putAll(out, `${path}.${name}`, inner);
 }
 
 /** Rules and fail modes are looked into: only what differs is told. */

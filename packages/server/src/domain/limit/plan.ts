@@ -3,6 +3,7 @@
  * so does whoever bills. Data only; made from text by define-plans.ts, put in force by catalogue.ts and in-force.ts.
  */
 import type { Receipt } from '../fact.ts';
+import type { PlanBilling } from '../price/price.ts';
 import type { Instant } from '../window.ts';
 import type { LimitDefinition, LimitRule, QuotaPeriod } from './limit.ts';
 
@@ -33,10 +34,13 @@ export interface PlanContent {
   name: string;
   entitlements: readonly Entitlement[];
   limits: readonly PlanLimit[];
+  /** Null, or left away as in facts from before there were prices: the plan only limits. */
+  billing?: PlanBilling | null;
 }
 
 /** Immutable: another content is another version. */
 export interface Plan extends PlanContent {
+  billing: PlanBilling | null;
   /** From 1, in the order of receipts. */
   version: number;
   receipt: Receipt;

@@ -3,6 +3,7 @@ import { bucket } from './bucket.ts';
 import type { Algorithm, Terms } from './cell.ts';
 import { checkRule } from './check-rule.ts';
 import { fixed } from './fixed.ts';
+import { leased } from './leased.ts';
 import type { LimitRule, RateAlgorithm } from './limit.ts';
 import { LimitError } from './limit-error.ts';
 import { log } from './log.ts';
@@ -11,8 +12,8 @@ import { sliding } from './sliding.ts';
 
 const rates: Readonly<Record<RateAlgorithm, Algorithm>> = { fixed, sliding, log, bucket };
 
-/** Throws LimitError `limit.rule` with all that checkRule has to say. */
-export function termsOf(rule: LimitRule): Terms {
+/** Throws LimitError `limit.rule` with all that checkRule has to say. `isLeased`: its units come from a store. */
+export function termsOf(rule: LimitRule, isLeased = false): Terms {
   const problems = checkRule(rule);
   if (problems.length > 0) {
     throw new LimitError('limit.rule', problems.map(({ field, message }) => `${field}: ${message}`).join('; '));
@@ -23,5 +24,6 @@ export function termsOf(rule: LimitRule): Terms {
     return { algorithm: log, capacity: amount, amount, windowMs: rule.holdMs, period: null };
   }
   const capacity = rule.algorithm === 'bucket' ? rule.burst : amount;
-  return { algorithm: rates[rule.algorithm], capacity, amount, windowMs: rule.windowMs, period: null };
+  const algorithm = isLeased && rule.algorithm === 'fixed' ? leased : rates[rule.algorithm];
+  return { algorithm, capacity, amount, windowMs: rule.windowMs, period: null };
 }
