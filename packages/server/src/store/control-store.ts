@@ -6,6 +6,8 @@ import type { ControlFact } from '../domain/control-fact.ts';
 import type { Receipt } from '../domain/fact.ts';
 import type { Series, SeriesKey } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
+import type { BillingStore } from './billing-store.ts';
+import type { UnitLease, UnitLeaseAsk } from './unit-leases.ts';
 
 export type NewSeries = SeriesKey &
   Pick<Series, 'width' | 'lineBits' | 'period' | 'layer' | 'witnessOf' | 'firstReceipt'>;
@@ -174,8 +176,14 @@ export interface ControlStore {
   /** Removes those whose period ended before `before`; how many. */
   forgetGrants(before: Instant): Promise<number>;
 
+  /** In the order asked. Atomic among all servers; by the store's own clock. */
+  leaseUnits(asks: readonly UnitLeaseAsk[]): Promise<UnitLease[]>;
+
   meta(name: string): Promise<string | null>;
   setMeta(name: string, value: string): Promise<void>;
+
+  /** The books. */
+  readonly billing: BillingStore;
 
   health(): Promise<{ writable: boolean; detail: string }>;
   close(): Promise<void>;

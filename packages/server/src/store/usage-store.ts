@@ -140,6 +140,24 @@ export interface TallySum {
   frontier: Receipt;
 }
 
+/** Whole windows [from, to) of one series. */
+export interface RecordSpan {
+  series: number;
+  from: Instant;
+  to: Instant;
+}
+
+/** What an invoice is summed from. `interval` is the span's index, `frontier` that of the void records too. */
+export interface BilledCounters extends CounterSum {
+  /** Of the records that are not void: domain/record-digest.ts. */
+  digest: bigint;
+  /** `seen` of the span's last window: all of it when a later reading says what was used up to the end. */
+  lastSeen: number;
+}
+export interface BilledTallies extends TallySum {
+  digest: bigint;
+}
+
 /** One group of a delta meter's events in one window, as SQL summed it. `dimensions` in the order of meter.groupBy's keys. */
 export interface TallyRow {
   tenant: string;
@@ -188,6 +206,14 @@ export interface UsageStore {
    */
   readingBefore(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
   readingAfter(series: readonly number[], t: Instant, frontier: Receipt): Promise<Map<number, Instant>>;
+  /** As `readings`, of many spans at any instants, in their order; a series may be asked for in several. */
+  readingsWithin(spans: readonly RecordSpan[], frontier: Receipt): Promise<SeriesReading[][]>;
+  /** As readingBefore or readingAfter with an instant for each, in the order of the asks; null: there is none. */
+  nearestReadings(
+    side: 'before' | 'after',
+    asks: readonly { series: number; t: Instant }[],
+    frontier: Receipt,
+  ): Promise<(Instant | null)[]>;
   /** Where the epochs of each series begin and end on the UTC days of [from, to], whatever their receipts. */
   epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>>;
   /** Last reading of every series by time: loaded once at start, to stamp `late`, `clockBack` and `fast`. */
@@ -226,6 +252,11 @@ export interface UsageStore {
   ): Promise<(CounterRecord & { frontier: Receipt })[]>;
   /** Sums current records per series and interval. `edges` ascending, on the window grid. Void records do not count. */
   sumCounters(series: readonly number[], edges: readonly Instant[]): Promise<CounterSum[]>;
+  /**
+   * Current records by span, with their digest. Spans without any record are left out; those with void ones only are not.
+   * No span is named twice.
+   */
+  billedCounters(spans: readonly RecordSpan[]): Promise<BilledCounters[]>;
 
   /** Events in (t, receipt) order, first receipt of each identity and time only. */
   events(query: EventQuery): AsyncIterable<StoredEvent>;
@@ -243,6 +274,14 @@ export interface UsageStore {
     after: Receipt,
     frontier: Receipt,
   ): Promise<{ type: string; window: Instant }[]>;
+  /** Whose events with after < receipt <= frontier lie in [from, to): what was measured, once each. */
+  touchedSubjects(
+    types: readonly string[],
+    from: Instant,
+    to: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ tenant: string; subject: string }[]>;
   /** Sums a delta meter's events by (tenant, source, subject, dimensions, window); writes nothing. */
   tally(
     meter: Meter,
@@ -255,6 +294,9 @@ export interface UsageStore {
   writeTallies(records: readonly TallyRecord[], frontier: Receipt): Promise<void>;
   tallyRecords(series: readonly number[], from: Instant, to: Instant): Promise<(TallyRecord & { frontier: Receipt })[]>;
   sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]>;
+  billedTallies(spans: readonly RecordSpan[]): Promise<BilledTallies[]>;
+  /** Series with a record, void ones too, of a window before `to` at a frontier above `after`. */
+  rewrittenTallies(series: readonly number[], to: Instant, after: Receipt): Promise<number[]>;
   /** The newest not void record of each series before `before`: the gauge checkpoint (derived, rebuildable). */
   lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>>;
 

@@ -1,5 +1,6 @@
 /** One group commit into chDB: events, readings, then the declarations that vouch for them. */
 import type { Declaration, SeriesReading, StoredEvent } from '../../domain/fact.ts';
+import { StoreError } from '../errors.ts';
 import type { FactWriter, IdentityHash, RawEvents } from '../usage-store.ts';
 import { Range } from '../usage-store.ts';
 import { Batch, type Table } from './batch.ts';
@@ -58,6 +59,8 @@ const declarationTable: Table = {
   }),
 };
 
+const U64_END = 1n << 64n;
+
 export class ChdbFactWriter implements FactWriter {
   private readonly lane: Lane;
   private readonly events = new Batch(eventTable);
@@ -102,6 +105,9 @@ export class ChdbFactWriter implements FactWriter {
   }
 
   reading(reading: SeriesReading): void {
+    // The column would take its lowest 64 bits: below zero would be more than anyone ever used.
+    if (reading.value < 0n || reading.value >= U64_END)
+      throw new StoreError('store.number_range', `A reading of ${reading.value} is not a 64-bit count.`);
     const row = this.readings.row(reading.t);
     row.int(reading.series);
     row.int(reading.t);

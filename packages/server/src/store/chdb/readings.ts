@@ -6,7 +6,7 @@ import type { Lane } from './lane.ts';
 import type { RowReader } from './row-reader.ts';
 import { bucketIn, dateTime, num, seriesIn, threadsFor, within } from './sql.ts';
 
-const COLUMNS = 'series, t, value, epoch, start, receipt, skew, stamps';
+export const COLUMNS = 'series, t, value, epoch, start, receipt, skew, stamps';
 const DAY_MS = 86_400_000;
 const NEAR_MS = [1_800_000, 10_800_000] as const;
 
@@ -56,14 +56,14 @@ export async function readings(
   return out;
 }
 
-const sameKey = (a: SeriesReading, b: SeriesReading): boolean =>
+export const sameKey = (a: SeriesReading, b: SeriesReading): boolean =>
   a.series === b.series &&
   a.t === b.t &&
   a.epoch === b.epoch &&
   a.value === b.value &&
   (a.stamps & Stamp.end) === (b.stamps & Stamp.end);
 
-type Side = 'before' | 'after';
+export type Side = 'before' | 'after';
 
 /** The nearest reading strictly before, or at or after, `t`. */
 export async function nearest(

@@ -1,30 +1,54 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { ALL, DAY, MINUTE, ramp, W, write } from '../contract/usage-cases.ts';
 import { usageContract } from '../contract/usage-contract.ts';
 import { Lane } from './lane.ts';
 import { openChdb } from './usage-chdb.ts';
 
-/** Where syncs cost nothing: these cases ask what is stored, the crash tests ask whether it is on disk. */
+/** Where syncs cost nothing: these cases ask what is stored, the crash tests ask whether it is on disk. One store for all cases, emptied. */
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+const shared = mkdtempSync(join(memory, 'tollgate-chdb-'));
+const directory = join(shared, 'store');
+const limits = { memory: 1e9, seconds: 60, threads: 1 };
+/** Keeps the engine up between cases: starting it takes longer than most of them. */
+let keep: Lane | undefined;
+const closeEngine = async (): Promise<void> => {
+  await keep?.close();
+  keep = undefined;
+};
+after(async () => {
+  await closeEngine();
+  await rm(shared, { recursive: true, force: true });
+});
+
+const emptied = async (): Promise<void> => {
+  keep ??= new Lane(directory, limits);
+  const tables = await keep.rows(
+    `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_version'`,
+  );
+  while (tables.more) await keep.execute(`TRUNCATE TABLE ${tables.text()}`);
+};
 
 usageContract('chDB', async () => {
   const folder = await mkdtemp(join(memory, 'tollgate-chdb-'));
-  const directory = join(folder, 'store');
   let store = await openChdb({ directory });
   return {
     store,
     folder,
     again: async () => {
       await store.close();
+      // What comes back is what is on disk.
+      await closeEngine();
       store = await openChdb({ directory });
       return store;
     },
     drop: async () => {
+      await emptied();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
@@ -32,9 +56,10 @@ usageContract('chDB', async () => {
 });
 
 test('chDB: before closing, what computes is ended and begins no more, while commits of facts go on', async (t) => {
+  await closeEngine();
   const directory = await mkdtemp(join(memory, 'tollgate-chdb-'));
   const store = await openChdb({ directory });
-  const lane = new Lane(directory, { memory: 1e9, seconds: 60, threads: 1 });
+  const lane = new Lane(directory, limits);
   t.after(async () => {
     await lane.close();
     await store.close();
@@ -52,9 +77,10 @@ test('chDB: before closing, what computes is ended and begins no more, while com
 });
 
 test('chDB: a storm of repeated readings that nothing has merged yet makes no series odd', async (t) => {
+  await closeEngine();
   const directory = await mkdtemp(join(memory, 'tollgate-chdb-'));
   const store = await openChdb({ directory });
-  const lane = new Lane(directory, { memory: 1e9, seconds: 60, threads: 1 });
+  const lane = new Lane(directory, limits);
   t.after(async () => {
     await lane.close();
     await store.close();

@@ -9,24 +9,29 @@ import type { Instant } from '../../domain/window.ts';
 import { codeOf, StoreError } from '../errors.ts';
 import type {
   AcceptedNumbers,
+  BilledCounters,
+  BilledTallies,
   CounterSum,
   EpochExtent,
   EventQuery,
   FactWriter,
   FastClose,
   IdentityRow,
+  RecordSpan,
   Span,
   TallyClose,
   TallySum,
   Touched,
   UsageStore,
 } from '../usage-store.ts';
+import * as billed from './billed.ts';
 import * as counters from './counters.ts';
 import { acceptedNumbers, DeclarationsAt } from './declarations.ts';
 import * as events from './events.ts';
 import { ChdbFactWriter } from './fact-writer.ts';
 import { isStaged, Lane, type LaneLimits } from './lane.ts';
 import { exportParquet } from './parquet.ts';
+import * as readingSpans from './reading-spans.ts';
 import * as readings from './readings.ts';
 import * as records from './records.ts';
 import { refusal } from './refusal.ts';
@@ -147,6 +152,18 @@ export class UsageChdb implements UsageStore {
     return readings.nearest(this.reader, 'after', series, t, frontier);
   }
 
+  readingsWithin(spans: readonly RecordSpan[], frontier: Receipt): Promise<SeriesReading[][]> {
+    return readingSpans.readingsWithin(this.reader, spans, frontier);
+  }
+
+  nearestReadings(
+    side: 'before' | 'after',
+    asks: readonly { series: number; t: Instant }[],
+    frontier: Receipt,
+  ): Promise<(Instant | null)[]> {
+    return readingSpans.nearestReadings(this.reader, side, asks, frontier);
+  }
+
   epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>> {
     return readings.epochExtents(this.reader, series, from, to);
   }
@@ -207,6 +224,18 @@ export class UsageChdb implements UsageStore {
     return records.sumCounters(this.reader, series, edges);
   }
 
+  billedCounters(spans: readonly RecordSpan[]): Promise<BilledCounters[]> {
+    return billed.billedCounters(this.reader, spans);
+  }
+
+  billedTallies(spans: readonly RecordSpan[]): Promise<BilledTallies[]> {
+    return billed.billedTallies(this.reader, spans);
+  }
+
+  rewrittenTallies(series: readonly number[], to: Instant, after: Receipt): Promise<number[]> {
+    return billed.rewrittenTallies(this.reader, series, to, after);
+  }
+
   events(query: EventQuery): AsyncIterable<StoredEvent> {
     return events.events(this.reader, query);
   }
@@ -226,6 +255,16 @@ export class UsageChdb implements UsageStore {
     frontier: Receipt,
   ): Promise<{ type: string; window: Instant }[]> {
     return events.touchedEvents(this.lanes.job, types, before, after, frontier);
+  }
+
+  touchedSubjects(
+    types: readonly string[],
+    from: Instant,
+    to: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ tenant: string; subject: string }[]> {
+    return billed.touchedSubjects(this.reader, types, from, to, after, frontier);
   }
 
   tally(

@@ -7,6 +7,7 @@ import type { ControlFixture } from './control-cases.ts';
 import { factCases } from './control-facts.ts';
 import { grantCases } from './control-grants.ts';
 import { jobCases } from './control-job.ts';
+import { leaseCases } from './control-leases.ts';
 import { noticeCases } from './control-notices.ts';
 import { registryCases } from './control-registry.ts';
 
@@ -17,6 +18,7 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
       ...registryCases,
       ...jobCases,
       ...grantCases,
+      ...leaseCases,
       ...noticeCases,
     }))
       test(sentence, async () => {

@@ -3,10 +3,12 @@
  * because chDB holds one directory a process.
  */
 import { suite, test } from 'node:test';
+import { usageBilledCases } from './usage-billed.ts';
 import type { UsageFixture } from './usage-cases.ts';
 import { usageCounterCases } from './usage-counters.ts';
 import { usageFactCases } from './usage-facts.ts';
 import { usageNumberCases } from './usage-numbers.ts';
+import { usageSpanCases } from './usage-spans.ts';
 import { usageTallyCases } from './usage-tallies.ts';
 
 export function usageContract(name: string, open: () => Promise<UsageFixture>): void {
@@ -16,6 +18,8 @@ export function usageContract(name: string, open: () => Promise<UsageFixture>): 
       ...usageNumberCases,
       ...usageCounterCases,
       ...usageTallyCases,
+      ...usageBilledCases,
+      ...usageSpanCases,
     }))
       test(sentence, async () => {
         const fixture = await open();

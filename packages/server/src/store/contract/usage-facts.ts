@@ -196,6 +196,22 @@ export const usageFactCases: UsageCases = {
     assert.equal((await eventsOf(store)).length, 1);
   },
 
+  'a reading that is no 64-bit count is refused by name, not wrapped': async ({ store }) => {
+    for (const value of [-1n, -2n, U64_MAX + 1n]) {
+      await assert.rejects(
+        async () => {
+          const writer = store.writer();
+          writer.reading(readingAt(1, 1, { value }));
+          await writer.commit();
+        },
+        { code: 'store.number_range' },
+        String(value),
+      );
+    }
+    await write(store, { readings: [readingAt(1, 2, { value: U64_MAX })] });
+    assert.deepEqual((await store.readings([1], DAY, DAY + 1, ALL)).get(1), [readingAt(1, 2, { value: U64_MAX })]);
+  },
+
   'readings come back exactly, by series, in receipt order': async ({ store }) => {
     const edges = [0n, 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, U64_MAX];
     const readings = edges.map((value, i) =>

@@ -9,7 +9,10 @@ import * as checks from '../control-checks.ts';
 import type { ControlStore, Lease, NewSeries, Notice, Progress, Run, SetAside } from '../control-store.ts';
 import { StoreError } from '../errors.ts';
 import { FIRST_IN_GROUP, groupOfDigest, seriesDigest, seriesId, seriesRow } from '../series-ids.ts';
+import { billingModel } from './billing-model.ts';
+import { type BillingState, billingState } from './billing-state.ts';
 import { type GrantRows, grants } from './grants.ts';
+import { type UnitLeaseRows, unitLeases } from './leases.ts';
 
 export interface ControlModelState {
   nextReceipt: number;
@@ -24,11 +27,16 @@ export interface ControlModelState {
   setAside: Map<string, SetAside>;
   notices: Map<string, Notice>;
   grants: GrantRows;
+  billing: BillingState;
+  unitLeases: UnitLeaseRows;
+  /** The clock that leases of units go by: a ms later each time it is read, unless a test sets it. */
+  now: () => number;
   meta: Map<string, string>;
 }
 
 export const controlModelState = (groups = checks.GROUPS_DEFAULT): ControlModelState => {
   checks.checkWhole('groups', groups, 1, GROUPS_MAX);
+  let reads = 0;
   return {
     nextReceipt: 1,
     facts: [],
@@ -42,6 +50,9 @@ export const controlModelState = (groups = checks.GROUPS_DEFAULT): ControlModelS
     setAside: new Map(),
     notices: new Map(),
     grants: new Map(),
+    billing: billingState(),
+    unitLeases: new Map(),
+    now: () => ++reads,
     meta: new Map([[checks.GROUPS_META, String(groups)]]),
   };
 };
@@ -57,12 +68,17 @@ export const openControlModel = (state: ControlModelState = controlModelState())
   };
   const parts = { ...facts(state), ...registry(state), ...leases(state), ...progress(state), ...runs(state) };
   const all = { ...parts, ...asides(state), ...notices(state), ...grants(state.grants), ...meta(state) };
+  const clocked = unitLeases(state.unitLeases, () => state.now());
   const guarded = Object.fromEntries(
-    Object.entries(all).map(([name, work]) => [name, guard(work as (...args: unknown[]) => unknown)]),
-  ) as unknown as Omit<ControlStore, 'engine' | 'health' | 'close'>;
+    Object.entries({ ...all, ...clocked }).map(([name, work]) => [
+      name,
+      guard(work as (...args: unknown[]) => unknown),
+    ]),
+  ) as unknown as Omit<ControlStore, 'engine' | 'billing' | 'health' | 'close'>;
   return {
     ...guarded,
     engine: 'model',
+    billing: billingModel(state.billing, () => closed),
     health: async () => ({ writable: !closed, detail: closed ? 'closed' : 'in memory' }),
     close: async () => {
       closed = true;

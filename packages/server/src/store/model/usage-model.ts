@@ -6,11 +6,14 @@ import { type Declaration, type Receipt, type SeriesReading, Stamp, type StoredE
 import type { Meter } from '../../domain/meter.ts';
 import { NumberRanges } from '../../domain/number-ranges.ts';
 import { type CounterRecord, State, type TallyRecord } from '../../domain/record.ts';
+import { addDigest, counterLine, digestOf, tallyLine } from '../../domain/record-digest.ts';
 import { compileMeter, Tally } from '../../domain/tally.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
 import type {
   AcceptedNumbers,
+  BilledCounters,
+  BilledTallies,
   CounterSum,
   EpochExtent,
   EventQuery,
@@ -19,6 +22,7 @@ import type {
   IdentityHash,
   IdentityRow,
   RawEvents,
+  RecordSpan,
   Span,
   TallyClose,
   TallyRow,
@@ -79,7 +83,7 @@ export class UsageModel implements UsageStore {
     return {
       event: (event, identity) => void batch.events.push({ ...held(event), identity: { ...identity } }),
       rawEvents: (raw) => void batch.events.push(...eventsFrom(raw)),
-      reading: (reading) => void batch.readings.push({ ...held(reading) }),
+      reading: (reading) => void batch.readings.push({ ...counted(held(reading)) }),
       declaration: (declaration) => void batch.declarations.push({ ...declaration }),
       get size() {
         return batch.events.length + batch.readings.length + batch.declarations.length;
@@ -153,6 +157,22 @@ export class UsageModel implements UsageStore {
       for (const { t } of this.of(id, frontier)) if (passes(t)) out.set(id, pick(out.get(id) ?? t, t));
     }
     return out;
+  }
+
+  async readingsWithin(spans: readonly RecordSpan[], frontier: Receipt): Promise<SeriesReading[][]> {
+    const found = spans.map(({ series, from, to }) => this.readings([series], from, to, frontier));
+    return (await Promise.all(found)).map((own, i) => own.get(spans[i]?.series ?? 0) ?? []);
+  }
+
+  async nearestReadings(
+    side: 'before' | 'after',
+    asks: readonly { series: number; t: Instant }[],
+    frontier: Receipt,
+  ): Promise<(Instant | null)[]> {
+    const found = asks.map(({ series, t }) =>
+      side === 'before' ? this.readingBefore([series], t, frontier) : this.readingAfter([series], t, frontier),
+    );
+    return (await Promise.all(found)).map((own, i) => own.get(asks[i]?.series ?? 0) ?? null);
   }
 
   async epochExtents(series: readonly number[], from: Instant, to: Instant): Promise<Map<number, EpochExtent[]>> {
@@ -286,6 +306,38 @@ export class UsageModel implements UsageStore {
     return [...sums.values()];
   }
 
+  async billedCounters(spans: readonly RecordSpan[]): Promise<BilledCounters[]> {
+    const out: BilledCounters[] = [];
+    for (const [interval, { series, from, to }] of spans.entries()) {
+      const all = select(this.state.counters, [series], from, to);
+      const live = all.filter((r) => !r.isVoid);
+      if (all.length === 0) continue;
+      const [sum] = await this.sumCounters([series], [from, to]);
+      const none = { used: 0n, n: 0n, seen: 0, flags: 0, state: 0, records: 0 };
+      const lastSeen = live.reduce((ms, r) => (r.window === to - WINDOW_MS ? ms + r.seen : ms), 0);
+      out.push({ ...none, ...sum, series, interval, lastSeen, ...ofAll(all, live.map(counterLine)) });
+    }
+    return out;
+  }
+
+  async billedTallies(spans: readonly RecordSpan[]): Promise<BilledTallies[]> {
+    const out: BilledTallies[] = [];
+    for (const [interval, { series, from, to }] of spans.entries()) {
+      const all = select(this.state.tallies, [series], from, to);
+      if (all.length === 0) continue;
+      const [sum] = await this.sumTallies([series], [from, to]);
+      const none = { sum: 0n, count: 0n, min: null, max: null, latest: null, latestAt: 0, flags: 0, state: 0 };
+      const lines = all.filter((r) => !r.isVoid).map(tallyLine);
+      out.push({ ...none, records: 0, ...sum, series, interval, ...ofAll(all, lines) });
+    }
+    return out;
+  }
+
+  async rewrittenTallies(series: readonly number[], to: Instant, after: Receipt): Promise<number[]> {
+    const found = select(this.state.tallies, series, 0, to).filter((r) => r.frontier > after);
+    return [...new Set(found.map((r) => r.series))];
+  }
+
   async *events(query: EventQuery): AsyncIterable<StoredEvent> {
     const list = [...this.state.events.values()].filter((e) => matches(e, query));
     list.sort((a, b) => a.t - b.t || a.receipt - b.receipt);
@@ -311,6 +363,21 @@ export class UsageModel implements UsageStore {
       if (!types.includes(e.type) || e.t >= before || e.receipt <= after || e.receipt > frontier) continue;
       const window = windowStart(e.t);
       out.set(`${e.type}:${window}`, { type: e.type, window });
+    }
+    return [...out.values()];
+  }
+
+  async touchedSubjects(
+    types: readonly string[],
+    from: Instant,
+    to: Instant,
+    after: Receipt,
+    frontier: Receipt,
+  ): Promise<{ tenant: string; subject: string }[]> {
+    const out = new Map<string, { tenant: string; subject: string }>();
+    for (const e of this.state.events.values()) {
+      if (!types.includes(e.type) || e.t < from || e.t >= to || e.receipt <= after || e.receipt > frontier) continue;
+      out.set(JSON.stringify([e.tenant, e.subject]), { tenant: e.tenant, subject: e.subject });
     }
     return [...out.values()];
   }
@@ -453,6 +520,11 @@ const abs = (n: bigint): bigint => (n < 0n ? -n : n);
 const outOfRange = (what: string): StoreError =>
   new StoreError('store.number_range', `The usage store has no column for ${what}.`);
 
+function counted(reading: SeriesReading): SeriesReading {
+  if (reading.value < 0n || reading.value >= 1n << 64n) throw outOfRange(`a reading of ${reading.value}`);
+  return reading;
+}
+
 /** The engines' columns hold seconds in 32 bits. */
 function held<T extends { t: Instant }>(fact: T): T {
   if (!(fact.t >= 0 && fact.t < 2 ** 32 * 1000)) throw outOfRange(`an instant of ${fact.t} ms`);
@@ -541,6 +613,14 @@ function select<T extends { series: number; window: Instant; part: number }>(
     .map(({ record, frontier }) => ({ ...record, frontier }))
     .sort((a, b) => a.series - b.series || a.window - b.window || a.part - b.part);
 }
+
+const ofAll = (
+  all: readonly { frontier: Receipt }[],
+  lines: readonly string[],
+): { frontier: Receipt; digest: bigint } => ({
+  frontier: Math.max(...all.map((r) => r.frontier)),
+  digest: lines.reduce((sum, line) => addDigest(sum, digestOf(line)), 0n),
+});
 
 const intervalOf = (edges: readonly Instant[], t: Instant): number => edges.findLastIndex((e) => e <= t);
 

@@ -7,11 +7,13 @@ import * as checks from '../control-checks.ts';
 import type { ControlStore } from '../control-store.ts';
 import { explainError, StoreError } from '../errors.ts';
 import { FIRST_IN_GROUP } from '../series-ids.ts';
+import { billing } from './billing.ts';
 import { Database, type PostgresConnection } from './database.ts';
 import { EmbeddedPostgres, type EmbeddedSettings } from './embedded.ts';
 import { facts } from './facts.ts';
 import { grants } from './grants.ts';
 import { leases, progressRows, runs } from './job-state.ts';
+import { unitLeases } from './leases.ts';
 import { migrate } from './migrate.ts';
 import { notices } from './notices.ts';
 import { registry } from './registry.ts';
@@ -90,8 +92,10 @@ const assemble = (db: Database, groups: number): ControlStore => ({
   ...runs(db),
   ...setAsides(db),
   ...grants(db),
+  ...unitLeases(db),
   ...notices(db),
   ...meta(db),
+  billing: billing(db),
   health: () => health(db),
   close: () => db.end(),
 });

@@ -58,6 +58,7 @@ export const grants = (db: Database): Grants => ({
   },
 
   forgetGrants: async (before) => {
+    await db.twice(() => db.query('DELETE FROM limit_lease WHERE until_t < $1', [before]));
     const gone = await db.twice(() => db.query('DELETE FROM limit_grant WHERE to_t < $1 RETURNING 1', [before]));
     return gone.length;
   },

@@ -1,0 +1,203 @@
+/**
+ * Making invoices final: one transaction a batch. Accounts are locked first, in order; then what is there is read and
+ * each item judged; numbers come last, so that their row is held for as short as can be.
+ */
+import { checkFence, checkFinal, numberTaken, numberText, runLost } from '../billing-checks.ts';
+import { judgeFinal, type Refusal, touchedBy } from '../billing-judge.ts';
+import type { BillingStore, Fence, FinalInvoice, Finalised, Invoice } from '../billing-store.ts';
+import { StoreError } from '../errors.ts';
+import { type InvoiceRow, SELECT_INVOICE, toInvoice } from './billing-rows.ts';
+import { lockAccounts, readStanding } from './billing-standing.ts';
+import { insertNotices, insertTransactions } from './billing-write.ts';
+import type { Database, Query } from './database.ts';
+
+export const finalising = (db: Database): Pick<BillingStore, 'finalise'> => ({
+  // Done again after a broken connection it finds what it had made final.
+  finalise: async (batch, fence) => {
+    batch.forEach(checkFinal);
+    if (fence !== undefined) checkFence(fence);
+    if (batch.length === 0) return [];
+    return db.twice(() => db.transaction((query) => finalise(query, batch, fence)));
+  },
+});
+
+/** Holds the run's row until the commit: a takeover waits, or has happened and this stops. */
+export async function underFence(query: Query, { run, token, now }: Fence): Promise<void> {
+  const held = await query(
+    `SELECT FROM billing_run WHERE id = $1 AND token = $2 AND held_until > $3 AND outcome = 'running' FOR SHARE`,
+    [run, token, now],
+  );
+  if (held.length === 0) throw runLost(run);
+}
+
+async function finalise(query: Query, batch: readonly FinalInvoice[], fence?: Fence): Promise<Finalised[]> {
+  if (fence !== undefined) await underFence(query, fence);
+  const touched = touchedBy([], batch);
+  await lockAccounts(query, touched.accounts);
+  const ids = await existing(query, batch);
+  const standing = await readStanding(query, touched);
+  const taken = new Set(ids.keys());
+  const verdicts = batch.map((item): 'new' | 'there' | Refusal => {
+    if (taken.has(nameOf(item))) return 'there';
+    const why = judgeFinal(standing, item);
+    if (why === null) taken.add(nameOf(item));
+    return why ?? 'new';
+  });
+  const fresh = batch.filter((_, at) => verdicts[at] === 'new');
+  const made = await insertDocuments(query, fresh);
+  fresh.forEach((item, i) => void ids.set(nameOf(item), made[i] as number));
+  const transactions = fresh.flatMap(({ transactions }, i) =>
+    transactions.map((transaction) => ({ transaction, invoice: made[i] as number })),
+  );
+  await insertTransactions(query, transactions);
+  const notices = fresh.flatMap((item) => item.notices);
+  await insertNotices(query, notices);
+  await dropDrafts(query, fresh);
+  const rows = await invoicesById(query, [...ids.values()]);
+  return batch.map((item, at): Finalised => {
+    const verdict = verdicts[at] as 'new' | 'there' | Refusal;
+    if (typeof verdict === 'object') return { outcome: 'refused', ...verdict };
+    const invoice = rows.get(ids.get(nameOf(item)) ?? 0) as Omit<Invoice, 'document'>;
+    return { outcome: verdict === 'new' ? 'final' : 'there', invoice };
+  });
+}
+
+const nameOf = (item: Pick<FinalInvoice, 'account' | 'from' | 'to' | 'kind' | 'version'>): string =>
+  JSON.stringify([item.account, item.from, item.to, item.kind, item.version]);
+
+async function existing(query: Query, batch: readonly FinalInvoice[]): Promise<Map<string, number>> {
+  const rows = await query<Pick<FinalInvoice, 'account' | 'from' | 'to' | 'kind' | 'version'> & { id: number }>(
+    `SELECT i.id, i.tenant AS account, i.from_t AS "from", i.to_t AS "to", i.kind, i.version
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::integer[])
+       AS n (tenant, from_t, to_t, kind, version)
+     JOIN invoice i USING (tenant, from_t, to_t, kind, version)`,
+    [
+      batch.map((item) => item.account),
+      batch.map((item) => item.from),
+      batch.map((item) => item.to),
+      batch.map((item) => item.kind),
+      batch.map((item) => item.version),
+    ],
+  );
+  return new Map(rows.map((row) => [nameOf(row), row.id]));
+}
+
+async function invoicesById(query: Query, ids: readonly number[]): Promise<Map<number, Omit<Invoice, 'document'>>> {
+  const rows = await query<InvoiceRow>(`${SELECT_INVOICE} WHERE i.id = ANY ($1)`, [ids]);
+  return new Map(rows.map((row) => [row.id, toInvoice(row)]));
+}
+
+/** The first of as many numbers as each (entity, kind) needs. */
+async function takeNumbers(query: Query, items: readonly FinalInvoice[]): Promise<Map<string, number>> {
+  const wanted = new Map<string, { entity: string; kind: string; count: number }>();
+  for (const { entity, kind } of items) {
+    const name = `${kind} ${entity}`;
+    wanted.set(name, { entity, kind, count: (wanted.get(name)?.count ?? 0) + 1 });
+  }
+  const list = [...wanted.values()];
+  const rows = await query<{ entity: string; kind: string; next: number }>(
+    `INSERT INTO invoice_number AS n (entity, kind, next)
+     SELECT entity, kind, count + 1 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS a (entity, kind, count)
+     ORDER BY entity COLLATE "C", kind COLLATE "C"
+     ON CONFLICT (entity, kind) DO UPDATE SET next = n.next + excluded.next - 1
+     RETURNING entity, kind, next`,
+    [list.map((w) => w.entity), list.map((w) => w.kind), list.map((w) => w.count)],
+  );
+  return new Map(
+    rows.map((row) => {
+      const name = `${row.kind} ${row.entity}`;
+      return [name, row.next - (wanted.get(name)?.count ?? 0)];
+    }),
+  );
+}
+
+/**
+ * Texts as one run of bytes and where each lies in it. As an array of texts every quote of 4 MB of JSON was escaped here
+ * and unescaped there: 500 documents took 300 ms, and take 45 this way.
+ */
+function joined(texts: readonly string[]): { whole: Buffer; starts: number[]; lengths: number[] } {
+  const lengths = texts.map((text) => Buffer.byteLength(text));
+  const whole = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length, 0));
+  let next = 0;
+  const starts = texts.map((text, i) => {
+    const start = next;
+    next += lengths[i] ?? 0;
+    whole.write(text, start);
+    return start + 1;
+  });
+  return { whole, starts, lengths };
+}
+
+/** A statement that may give a number for the second time. */
+const givenOnce =
+  (query: Query): Query =>
+  async (text, values) => {
+    try {
+      return await query(text, values);
+    } catch (error) {
+      const cause = error instanceof StoreError ? (error.cause as { constraint?: string } | undefined) : undefined;
+      throw cause?.constraint === 'invoice_number_text' ? numberTaken('') : error;
+    }
+  };
+
+/** The ids, in order. */
+async function insertDocuments(query: Query, items: readonly FinalInvoice[]): Promise<number[]> {
+  if (items.length === 0) return [];
+  const next = await takeNumbers(query, items);
+  const sequences = items.map(({ entity, kind }) => {
+    const name = `${kind} ${entity}`;
+    const sequence = next.get(name) ?? 0;
+    next.set(name, sequence + 1);
+    return sequence;
+  });
+  const column = <T>(of: (item: FinalInvoice, at: number) => T): T[] => items.map(of);
+  const { whole, starts, lengths } = joined(items.map((item) => item.document));
+  const rows = await givenOnce(query)<{ id: number; entity: string; kind: string; sequence: number }>(
+    `INSERT INTO invoice (tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax, total,
+       issued_at, due_at, frontier, digest, voids, document)
+     SELECT tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax, total, issued_at,
+       due_at, frontier, digest, voids, convert_from(substring($1::bytea FROM start FOR length), 'UTF8')
+     FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+       $9::integer[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::numeric[], $15::numeric[],
+       $16::numeric[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[])
+       AS n (start, length, tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax,
+         total, issued_at, due_at, frontier, digest, voids)
+     RETURNING id, entity, kind, sequence`,
+    [
+      whole,
+      starts,
+      lengths,
+      column((item) => item.account),
+      column((item) => item.entity),
+      column((item) => item.kind),
+      column((item) => item.from),
+      column((item) => item.to),
+      column((item) => item.version),
+      column((item) => item.prefix),
+      sequences,
+      column((item, at) => numberText(item.prefix, sequences[at] ?? 0)),
+      column((item) => item.currency),
+      column((item) => item.net.toString()),
+      column((item) => item.tax.toString()),
+      column((item) => item.total.toString()),
+      column((item) => item.issuedAt),
+      column((item) => item.dueAt),
+      column((item) => item.frontier),
+      column((item) => item.digest),
+      column((item) => item.voids),
+    ],
+  );
+  const ids = new Map(rows.map((row) => [`${row.sequence} ${row.kind} ${row.entity}`, row.id]));
+  return items.map(({ entity, kind }, at) => ids.get(`${sequences[at]} ${kind} ${entity}`) ?? 0);
+}
+
+/** A credit note leaves the draft of its period alone. */
+async function dropDrafts(query: Query, items: readonly FinalInvoice[]): Promise<void> {
+  const invoices = items.filter((item) => item.kind === 'invoice');
+  if (invoices.length === 0) return;
+  await query(
+    `DELETE FROM invoice_draft d USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS a (tenant, from_t, to_t)
+     WHERE d.tenant = a.tenant AND d.from_t = a.from_t AND d.to_t = a.to_t`,
+    [invoices.map((i) => i.account), invoices.map((i) => i.from), invoices.map((i) => i.to)],
+  );
+}

@@ -1,0 +1,78 @@
+/** What a change to the books is judged by, read under the locks of its accounts. */
+import { balanceKey, type Standing, type Touched } from '../billing-judge.ts';
+import type { Query } from './database.ts';
+
+/** In one order everywhere, so that two that want the same accounts wait for each other and never both. */
+export async function lockAccounts(query: Query, accounts: readonly string[]): Promise<void> {
+  await query(
+    `INSERT INTO billing_account (tenant) SELECT a FROM unnest($1::text[]) AS a ORDER BY a COLLATE "C"
+     ON CONFLICT DO NOTHING`,
+    [accounts],
+  );
+  await query('SELECT FROM billing_account WHERE tenant = ANY ($1) ORDER BY tenant COLLATE "C" FOR UPDATE', [accounts]);
+}
+
+/** The accounts are locked already. */
+export async function readStanding(query: Query, touched: Touched): Promise<Standing> {
+  return {
+    transactions: await contents(query, touched.transactions),
+    invoices: await openOf(query, touched.invoices),
+    grants: await restsOf(query, touched.grants),
+    balances: await balancesOf(query, touched.accounts),
+    lastDocument: await lastDocuments(query, touched.accounts),
+  };
+}
+
+async function contents(query: Query, keys: readonly string[]): Promise<Standing['transactions']> {
+  const rows = await query<{ key: string; content: string }>(
+    'SELECT key, content FROM ledger_transaction WHERE key = ANY ($1)',
+    [keys],
+  );
+  return new Map(rows.map((row) => [row.key, row.content]));
+}
+
+async function openOf(query: Query, ids: readonly number[]): Promise<Standing['invoices']> {
+  if (ids.length === 0) return new Map();
+  const rows = await query<{ id: number; account: string; currency: string; open: string; stands: boolean }>(
+    `SELECT i.id, i.tenant AS account, i.currency,
+       (SELECT coalesce(sum(p.amount), 0) FROM ledger_posting p WHERE p.invoice = i.id) AS open,
+       i.kind = 'invoice' AND NOT EXISTS (SELECT FROM invoice v WHERE v.voids = i.id) AS stands
+     FROM invoice i WHERE i.id = ANY ($1)`,
+    [ids],
+  );
+  return new Map(rows.map(({ id, ...row }) => [id, { ...row, open: BigInt(row.open) }]));
+}
+
+async function restsOf(query: Query, keys: readonly string[]): Promise<Standing['grants']> {
+  if (keys.length === 0) return new Map();
+  const rows = await query<{ key: string; account: string; currency: string; rest: string }>(
+    `SELECT g.key, g.tenant AS account, g.currency,
+       (SELECT coalesce(-sum(p.amount), 0) FROM ledger_posting p WHERE p.credit_grant = g.key) AS rest
+     FROM credit_grant g WHERE g.key = ANY ($1)`,
+    [keys],
+  );
+  return new Map(rows.map(({ key, ...row }) => [key, { ...row, rest: BigInt(row.rest) }]));
+}
+
+/** What customers have with us beyond invoices, by account and currency. */
+export async function balanceRows(query: Query, accounts: readonly string[]) {
+  return query<{ account: string; currency: string; balance: string }>(
+    `SELECT p.tenant AS account, p.currency, -sum(p.amount) AS balance
+     FROM ledger_posting p JOIN unnest($1::text[]) AS a ON p.book = 'receivable/' || a
+     WHERE p.invoice IS NULL GROUP BY p.tenant, p.currency`,
+    [accounts],
+  );
+}
+
+async function balancesOf(query: Query, accounts: readonly string[]): Promise<Standing['balances']> {
+  const rows = await balanceRows(query, accounts);
+  return new Map(rows.map((row) => [balanceKey(row.account, row.currency), BigInt(row.balance)]));
+}
+
+export async function lastDocuments(query: Query, accounts: readonly string[]): Promise<Standing['lastDocument']> {
+  const rows = await query<{ account: string; last: number }>(
+    'SELECT tenant AS account, max(id) AS last FROM invoice WHERE tenant = ANY ($1) GROUP BY tenant',
+    [accounts],
+  );
+  return new Map(rows.map((row) => [row.account, row.last]));
+}
