@@ -4,6 +4,7 @@ import type { Meter } from '../domain/meter.ts';
 import { divide, formatQuantity, SCALE } from '../domain/quantity.ts';
 import { type FlagName, flagNames, State, type StateName, stateName } from '../domain/record.ts';
 import type { Instant } from '../domain/window.ts';
+import type { Holding } from './selection.ts';
 
 /** Quantities at scale 10^12; counters too, so that all meters merge and print alike. */
 export interface Amount {
@@ -112,4 +113,21 @@ export function show(meter: Meter, amount: Amount): Shown {
     flags: flagNames(amount.flags),
     provisional: amount.provisional,
   };
+}
+
+/** One amount per (holding, interval); absent where the series did not exist. */
+export type Amounts = Map<Holding, Map<number, Amount>>;
+
+export function amountOf(out: Amounts, holding: Holding, interval: number): Amount {
+  let byInterval = out.get(holding);
+  if (byInterval === undefined) {
+    byInterval = new Map();
+    out.set(holding, byInterval);
+  }
+  let amount = byInterval.get(interval);
+  if (amount === undefined) {
+    amount = emptyAmount();
+    byInterval.set(interval, amount);
+  }
+  return amount;
 }

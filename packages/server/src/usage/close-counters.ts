@@ -11,6 +11,7 @@ import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { Touched, UsageStore } from '../store/usage-store.ts';
 import { type CounterCourse, type CounterDeps, followSeries, groupBy, reachOf, recordsOf } from './counters.ts';
 import type { Corrected, Exceptions } from './exceptions.ts';
+import { writeFitting } from './write-records.ts';
 
 export interface CloseDeps {
   usage: UsageStore;
@@ -113,7 +114,7 @@ async function rewriteSingle(
   ranges: readonly (Touched & Partial<Corrected>)[],
   { floor, closedTo, since }: { floor: Instant; closedTo: Instant; since: Receipt },
 ): Promise<Closed> {
-  const courses = await followSafely(deps, ranges);
+  const courses = await followSafely(deps, ranges, since);
   const reach = courses.done.map((course) => {
     const { from, to } = reachOf(course, course.series, deps.book.decisionsFor(course.series), since);
     return { series: course.series.id, from: Math.max(from, floor), to: Math.min(to, closedTo) };
@@ -144,9 +145,23 @@ async function writePure(deps: CloseDeps, ranges: readonly Touched[]): Promise<C
   }
   for (const range of failed) records.push(...quarantinedRecords(range.series, range.from, range.to));
   const voids = await lostRecords(deps.usage, ranges, records);
-  await deps.usage.writeCounters([...records, ...voids], deps.frontier);
+  const refused = await writeFitting(deps.usage, [...records, ...voids], deps.frontier);
+  if (refused.size > 0) failed.push(...(await quarantine(deps, ranges, refused)));
   total.records = records.length + voids.length;
   return total;
+}
+
+/** In the place of records that the store refused. */
+async function quarantine(
+  deps: CloseDeps,
+  ranges: readonly Touched[],
+  refused: ReadonlyMap<number, string>,
+): Promise<Failed[]> {
+  const theirs = ranges.filter((r) => refused.has(r.series));
+  const records = theirs.flatMap((r) => quarantinedRecords(r.series, windowStart(r.from), windowCeil(r.to)));
+  const voids = await lostRecords(deps.usage, theirs, records);
+  await deps.usage.writeCounters([...records, ...voids], deps.frontier);
+  return theirs.map(({ series, from, to }) => ({ series, from, to, error: refused.get(series) ?? '' }));
 }
 
 type Failed = { series: number; from: Instant; to: Instant; error: string };
@@ -154,11 +169,12 @@ type Failed = { series: number; from: Instant; to: Instant; error: string };
 async function followSafely(
   deps: CloseDeps,
   ranges: readonly (Touched & Partial<Corrected>)[],
+  since = deps.frontier,
 ): Promise<{ done: CounterCourse[]; failed: Failed[] }> {
   const work = ranges.flatMap((r) => {
     const series = deps.registry.byId(r.series);
     if (series === undefined) return [];
-    return [{ series, from: windowStart(r.from), to: windowCeil(r.to), before: r.receipt ?? null }];
+    return [{ series, from: windowStart(r.from), to: windowCeil(r.to), before: r.receipt ?? null, since }];
   });
   const counters: CounterDeps = deps;
   try {
@@ -181,11 +197,8 @@ async function followSafely(
 }
 
 function quarantinedRecords(series: number, from: Instant, to: Instant): CounterRecord[] {
-  const out: CounterRecord[] = [];
-  for (let window = from; window < to; window += WINDOW_MS) {
-    out.push({ series, window, part: 0, seen: 0, used: 0n, n: 0, flags: 0, state: State.quarantined, isVoid: false });
-  }
-  return out;
+  const nothing = { series, part: 0, seen: 0, used: 0n, n: 0, flags: 0, state: State.quarantined, isVoid: false };
+  return Array.from({ length: (to - from) / WINDOW_MS }, (_, i) => ({ ...nothing, window: from + i * WINDOW_MS }));
 }
 
 /** Void rows for current records that the new computation no longer has. */

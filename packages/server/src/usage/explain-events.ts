@@ -21,6 +21,8 @@ export interface ExplainDeps {
   registry: SeriesRegistry;
   book: Book;
   frontier: Receipt;
+  /** The frontier is one of long ago: no record is built on. */
+  isPast: boolean;
 }
 
 export interface ExplainedTallyRecord {
@@ -73,7 +75,7 @@ export async function explainTally(
     book,
     frontier,
     completeness,
-    closedTo: meter.kind === 'gauge' ? from : 0,
+    closedTo: meter.kind === 'gauge' && !deps.isPast ? from : 0,
   });
   const computed = (await closer.compute(from, to, meter)).filter((c) => c.series === series).map((c) => c.record);
   const stored = new Map((await usage.tallyRecords([series.id], from, to)).map((r) => [`${r.window}:${r.part}`, r]));

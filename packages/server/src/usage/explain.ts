@@ -78,7 +78,10 @@ export async function explain(
 }
 
 const badRef = (ref: string): UsageError =>
-  new UsageError('explain.reference', `${ref} is none of SERIES@WINDOW, SERIES@FROM/TO, receipt:N, event:SOURCE/ID`);
+  new UsageError(
+    'explain.reference',
+    `${ref} is none of SERIES@WINDOW, SERIES@FROM/TO, receipt:N, event:SOURCE/ID, refusal:ID`,
+  );
 
 async function explainSeries(
   deps: ExplainDeps,

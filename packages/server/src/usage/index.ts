@@ -1,10 +1,11 @@
 /** What the rest of the server asks of usage: the job, the answers, the corrections. */
 import type * as Disk from 'node:fs/promises';
+import type { Book } from '../domain/book.ts';
 import type { Clock } from '../domain/environment.ts';
 import type { Receipt } from '../domain/fact.ts';
 import { type Instant, windowCeil, windowStart } from '../domain/window.ts';
 import type { ControlLog } from '../store/control-log.ts';
-import type { ControlStore, Progress } from '../store/control-store.ts';
+import type { ControlStore } from '../store/control-store.ts';
 import type { Receipts } from '../store/receipts.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { UsageStore } from '../store/usage-store.ts';
@@ -12,9 +13,11 @@ import { Corrections } from './corrections.ts';
 import { type Explained, explain } from './explain.ts';
 import { exportFacts } from './export.ts';
 import { Job, type JobSettings, jobDefaults } from './job.ts';
+import { MeteredAt } from './metered-reader.ts';
 import { Publisher } from './publish.ts';
 import { queryUsage, type UsageQuery, type UsageRow } from './query.ts';
 import type { ReadDeps } from './read-counters.ts';
+import { recordedAt, unrecorded } from './read-deps.ts';
 import { type Filter, Selection, UNATTRIBUTED, type Viewer } from './selection.ts';
 
 export type { EventRef } from './corrections.ts';
@@ -22,6 +25,9 @@ export { UsageError } from './errors.ts';
 export type { Explained, ExplainedCounter, ExplainedReading, ExplainedRecord } from './explain.ts';
 export type { ExplainedEvent, ExplainedTally } from './explain-events.ts';
 export { type JobSettings, type JobStatus, jobDefaults } from './job.ts';
+export type { Changed } from './metered-changes.ts';
+export type { Difference, FactRef } from './metered-difference.ts';
+export type { MeteredAt } from './metered-reader.ts';
 export { edgesOf, pageOf, queryLimits, type UsageQuery, type UsageRow, type WindowSize, windowSizes } from './query.ts';
 export { type ReplayedRecord, replay } from './replay.ts';
 export { type Filter, UNATTRIBUTED, type Viewer } from './selection.ts';
@@ -53,6 +59,7 @@ export class Usage {
   readonly corrections: Corrections;
   private readonly deps: UsageDeps;
   private readonly selection: Selection;
+  private lastBook: { at: Receipt; book: Book } | null = null;
 
   constructor(deps: UsageDeps) {
     this.deps = deps;
@@ -70,9 +77,27 @@ export class Usage {
     return { rows: await queryUsage(deps, selection, query, viewer), frontier: deps.frontier };
   }
 
-  async explain(ref: string, viewer: Viewer, parse: (text: string) => Instant | null): Promise<Explained> {
+  /** Usage as it is billed, as of S; by default of what the job has accounted for. `factsOnly`: without its records. */
+  meteredAt(asOf: Receipt | null = null, factsOnly = false): Promise<MeteredAt> {
+    const { usage, control, registry, clock, receipts } = this.deps;
+    const bookAt = (frontier: Receipt): Promise<Book> => this.bookAt(frontier);
+    const sources = { usage, control, registry, clock, bookAt, frontier: () => receipts.frontier() };
+    return MeteredAt.open(sources, asOf, factsOnly);
+  }
+
+  /** With `asOf`, from the facts known then; stored records of a later frontier are then not confirmed. */
+  async explain(
+    ref: string,
+    viewer: Viewer,
+    parse: (text: string) => Instant | null,
+    asOf: Receipt | null = null,
+  ): Promise<Explained> {
     const { usage, control, registry, log, receipts } = this.deps;
-    return explain({ usage, control, registry, book: log.book, frontier: receipts.frontier() }, ref, viewer, parse);
+    const at =
+      asOf === null
+        ? { book: log.book, frontier: receipts.frontier(), isPast: false }
+        : { book: await this.bookAt(asOf), frontier: asOf, isPast: true };
+    return explain({ usage, control, registry, ...at }, ref, viewer, parse);
   }
 
   /** Lines of facts for `tollgate replay`. */
@@ -94,19 +119,14 @@ export class Usage {
 
   private async current(): Promise<ReadDeps> {
     const { usage, registry, log, receipts, control, clock } = this.deps;
-    const rows = await control.progress();
-    const progress = rows.filter((p) => p.stream === 'counter');
-    const events = rows.filter((p) => p.stream === 'event');
+    // Before the frontier is taken: no record that is read accounts for more than the answer says.
+    const recorded = recordedAt(await control.progress());
     return {
       usage,
       registry,
       book: log.book,
       frontier: receipts.frontier(),
-      closedTo: (group) => liveOf(progress, group)?.closedTo ?? 0,
-      gaps: (group) => gapsOf(progress, group),
-      eventsClosedTo: liveOf(events, 0)?.closedTo ?? 0,
-      eventGaps: gapsOf(events, 0),
-      levelsTrustedTo: Math.min(...gapsOf(events, 0).map((g) => g.from), liveOf(events, 0)?.closedTo ?? 0),
+      ...recorded,
       // A clock that stepped back does not make less of what is known.
       now: Math.max(clock.now(), log.book.lastTick),
     };
@@ -114,29 +134,20 @@ export class Usage {
 
   /** Everything from facts with receipt <= asOf: no record is read. */
   private async past(asOf: Receipt): Promise<ReadDeps> {
-    const book = await this.deps.log.bookAt(asOf);
+    const book = await this.bookAt(asOf);
     const { usage, registry, clock } = this.deps;
     const now = book.lastTick === 0 ? clock.now() : book.lastTick;
-    return {
-      usage,
-      registry,
-      book,
-      frontier: asOf,
-      closedTo: () => 0,
-      gaps: () => [],
-      eventsClosedTo: 0,
-      eventGaps: [],
-      levelsTrustedTo: 0,
-      now,
-    };
+    return { usage, registry, book, frontier: asOf, ...unrecorded, now };
   }
-}
 
-const liveOf = (rows: readonly Progress[], group: number): Progress | undefined =>
-  rows.find((p) => p.group === group && p.to === null);
-
-function gapsOf(rows: readonly Progress[], group: number): { from: Instant; to: Instant }[] {
-  return rows.flatMap((p) =>
-    p.group === group && p.to !== null && p.closedTo < p.to ? [{ from: p.closedTo, to: p.to }] : [],
-  );
+  /** Folding the log is the dear part of an answer about the past; who asks about one instant asks again. */
+  private async bookAt(asOf: Receipt): Promise<Book> {
+    const { log, receipts } = this.deps;
+    if (this.lastBook?.at === asOf) return this.lastBook.book;
+    // Below an open receipt a fact may still come: that book is not final.
+    const isFinal = asOf <= receipts.frontier();
+    const book = await log.bookAt(asOf);
+    if (isFinal) this.lastBook = { at: asOf, book };
+    return book;
+  }
 }

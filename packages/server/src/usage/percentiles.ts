@@ -4,9 +4,9 @@ import type { Meter } from '../domain/meter.ts';
 import { percentile, SAMPLE_MS, Samples } from '../domain/percentile.ts';
 import { State } from '../domain/record.ts';
 import type { Instant } from '../domain/window.ts';
-import type { emptyAmount } from './amount.ts';
+import { type Amounts, amountOf, type emptyAmount } from './amount.ts';
 import { followSeries, groupBy as groupItems } from './counters.ts';
-import { type Amounts, amountOf, type ReadDeps } from './read-counters.ts';
+import type { ReadDeps } from './read-counters.ts';
 import { type Filter, groupOfHolding, type Holding, type Selection, type Viewer } from './selection.ts';
 
 /**
@@ -15,7 +15,7 @@ import { type Filter, groupOfHolding, type Holding, type Selection, type Viewer 
  */
 export async function percentileAmounts(
   deps: ReadDeps,
-  selection: Selection,
+  selection: Pick<Selection, 'holdings'>,
   meter: Meter,
   filter: Filter,
   viewer: Viewer,
@@ -95,7 +95,7 @@ const isGivenUp = ({ settledBefore, unobserved }: Decisions, from: Instant, to: 
   to <= settledBefore || unobserved.some((i) => i.from <= from && i.to >= to);
 
 /** Whole sample intervals of [from, to). */
-function sampleEdges(from: Instant, to: Instant): Instant[] {
+export function sampleEdges(from: Instant, to: Instant): Instant[] {
   const edges: Instant[] = [];
   for (let t = Math.ceil(from / SAMPLE_MS) * SAMPLE_MS; t <= to; t += SAMPLE_MS) edges.push(t);
   return edges;

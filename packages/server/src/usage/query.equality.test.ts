@@ -112,7 +112,7 @@ async function ask(store: UsageStore, seed: number): Promise<void> {
   }
 }
 
-for (const seed of seeds(long ? 20 : 2)) test(`model, answers, seed ${seed}`, () => ask(new UsageModel(), seed));
+for (const seed of seeds(long ? 20 : 1)) test(`model, answers, seed ${seed}`, () => ask(new UsageModel(), seed));
 
 // Each takes ten seconds: the short form leaves them out.
 for (const seed of seeds(long ? 5 : 0))
@@ -158,5 +158,5 @@ async function askEvents(store: UsageStore, seed: number): Promise<void> {
   }
 }
 
-for (const seed of seeds(long ? 20 : 2))
+for (const seed of seeds(long ? 20 : 1))
   test(`model, answers of events, seed ${seed}`, () => askEvents(new UsageModel(), seed));

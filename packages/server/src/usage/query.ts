@@ -4,10 +4,10 @@ import { edges as calendarEdges } from '../domain/calendar.ts';
 
 import { isCounter, type Meter } from '../domain/meter.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../domain/window.ts';
-import { type Amount, emptyAmount, mergeAmount, type Shown, show } from './amount.ts';
+import { type Amount, type Amounts, emptyAmount, mergeAmount, type Shown, show } from './amount.ts';
 import { UsageError } from './errors.ts';
 import { percentileAmounts } from './percentiles.ts';
-import { type Amounts, counterAmounts, type ReadDeps } from './read-counters.ts';
+import { counterAmounts, type ReadDeps } from './read-counters.ts';
 import { tallyAmounts } from './read-tallies.ts';
 import { type Filter, groupOfHolding, type Holding, meterOf, type Selection, type Viewer } from './selection.ts';
 
@@ -71,7 +71,11 @@ async function amountsOf(
   if (meter.kind === 'percentile')
     return percentileAmounts(deps, selection, meter, query.filter, viewer, edges, query.groupBy);
   const holdings = selection.holdings({ ...query.filter, meters: [meter.key] }, viewer, from, to);
-  if (isCounter(meter)) return counterAmounts(deps, holdings, edges);
+  if (isCounter(meter))
+    return counterAmounts(
+      deps,
+      holdings.map((holding) => ({ holding, edges })),
+    );
   return tallyAmounts(deps, selection, meter, { ...query.filter, meters: [meter.key] }, viewer, edges);
 }
 

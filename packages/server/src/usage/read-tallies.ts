@@ -2,20 +2,30 @@
 import { levelPieces } from '../domain/gauge.ts';
 import type { Meter } from '../domain/meter.ts';
 import { Flag, State, type TallyRecord } from '../domain/record.ts';
+import { tallyCutLine, tallyLine, uniqueLine } from '../domain/record-digest.ts';
 import type { Series } from '../domain/series.ts';
 import { Tally } from '../domain/tally.ts';
 import { type Instant, windowCeil } from '../domain/window.ts';
-import { type Amount, emptyAmount, mergeAmount } from './amount.ts';
+import { type Amount, type Amounts, amountOf, emptyAmount, mergeAmount } from './amount.ts';
 import { EventCloser } from './close-events.ts';
 import { Completeness } from './completeness.ts';
 import { groupBy } from './counters.ts';
 import { cutIntervals, type Pieces } from './intervals.ts';
-import { type Amounts, amountOf, type ReadDeps } from './read-counters.ts';
+import type { ReadDeps } from './read-counters.ts';
 import type { Filter, Holding, Selection, Viewer } from './selection.ts';
+
+/** Where holdings come from; `holdingsOf` is asked for series met in events for the first time. */
+export type Holdings = Pick<Selection, 'holdings' | 'holdingsOf'>;
+
+interface Cut {
+  from: Instant;
+  to: Instant;
+  interval: number;
+}
 
 export async function tallyAmounts(
   deps: ReadDeps,
-  selection: Selection,
+  selection: Holdings,
   meter: Meter,
   filter: Filter,
   viewer: Viewer,
@@ -25,9 +35,22 @@ export async function tallyAmounts(
   return reader.read();
 }
 
+/** What of [from, to) is still expected of a series, or will never come; null: nothing. */
+export function silenceOf(
+  closer: EventCloser,
+  series: Pick<Series, 'tenant' | 'source'>,
+  from: Instant,
+  to: Instant,
+): { state: number; flags: number } | null {
+  const { state, flags } = closer.stateAt(series, to, from);
+  // Silent for longer than its source settles after, a series has ended (case 19): nothing more is expected of it.
+  if (state === State.known || (state === State.unobserved && closer.throughOf(series) <= from)) return null;
+  return { state, flags };
+}
+
 class TallyReader {
   private readonly deps: ReadDeps;
-  private readonly selection: Selection;
+  private readonly selection: Holdings;
   private readonly meter: Meter;
   private readonly filter: Filter;
   private readonly viewer: Viewer;
@@ -38,7 +61,7 @@ class TallyReader {
 
   constructor(
     deps: ReadDeps,
-    selection: Selection,
+    selection: Holdings,
     meter: Meter,
     filter: Filter,
     viewer: Viewer,
@@ -82,11 +105,10 @@ class TallyReader {
           const from = Math.max(this.edges[i] ?? 0, holding.from);
           const to = Math.min(this.edges[i + 1] ?? 0, holding.to, this.deps.now);
           if (from >= to) continue;
-          const { state, flags } = closer.stateAt(series, to, from);
-          // Silent for longer than its source settles after, a series has ended (case 19): nothing more is expected of it.
-          if (state === State.known || (state === State.unobserved && closer.throughOf(series) <= from)) continue;
+          const tail = silenceOf(closer, series, from, to);
+          if (tail === null) continue;
           const provisional = to > this.deps.eventsClosedTo;
-          mergeAmount(amountOf(this.out, holding, i), { ...emptyAmount(), state, flags, provisional });
+          mergeAmount(amountOf(this.out, holding, i), { ...emptyAmount(), ...tail, provisional });
         }
       }
     }
@@ -94,7 +116,7 @@ class TallyReader {
 
   private async closer(): Promise<EventCloser> {
     const { usage, registry, book, frontier } = this.deps;
-    const completeness = new Completeness(book, await usage.declarations(frontier));
+    const completeness = this.deps.completeness ?? new Completeness(book, await usage.declarations(frontier));
     const closedTo = this.deps.levelsTrustedTo;
     return new EventCloser({ usage, registry, book, frontier, completeness, closedTo });
   }
@@ -138,8 +160,9 @@ class TallyReader {
       for (const holding of this.holdingsOf(series)) {
         const pieces = cutIntervals(this.edges, holding.from, holding.to);
         const interval = intervalOfWindow(pieces, record.window);
-        if (interval >= 0)
-          mergeAmount(amountOf(this.out, holding, interval), { ...ofRecord(record), provisional: true });
+        if (interval < 0) continue;
+        mergeAmount(amountOf(this.out, holding, interval), { ...ofRecord(record), provisional: true });
+        this.deps.note?.(holding, tallyLine(record), record.window);
       }
     }
   }
@@ -154,9 +177,11 @@ class TallyReader {
         await this.addLevelCuts(closer, from, to);
         continue;
       }
+      const cutsOf = new Map<Holding, readonly Cut[]>();
       await this.addEvents(closer, from, to, (holding, t) => {
-        const { cuts: own } = cutIntervals(this.edges, holding.from, holding.to);
-        return own.find((c) => t >= c.from && t < c.to)?.interval ?? -1;
+        const own = cutsOf.get(holding) ?? cutIntervals(this.edges, holding.from, holding.to).cuts;
+        cutsOf.set(holding, own);
+        return own.find((c) => t >= c.from && t < c.to);
       });
     }
   }
@@ -169,19 +194,13 @@ class TallyReader {
         for (const cut of cutIntervals(this.edges, holding.from, holding.to).cuts) {
           if (cut.from < from || cut.to > to) continue;
           for (const p of levelPieces(levels, start, [cut.from, cut.to], rules)) {
-            mergeAmount(amountOf(this.out, holding, cut.interval), {
-              ...emptyAmount(),
-              sum: p.integral,
-              count: BigInt(p.changes),
-              min: p.min,
-              max: p.max,
-              latest: p.latest.value,
-              latestAt: p.latest.t,
-              flags: p.flags,
-              state: p.state,
-              known: true,
-              provisional: cut.to > this.deps.eventsClosedTo,
-            });
+            const { min, max, flags, state } = p;
+            const [latest, latestAt] = [p.latest.value, p.latest.t];
+            const content = { sum: p.integral, count: BigInt(p.changes), min, max, latest, latestAt, flags, state };
+            const provisional = cut.to > this.deps.eventsClosedTo;
+            const amount = { ...emptyAmount(), ...content, known: true, provisional };
+            mergeAmount(amountOf(this.out, holding, cut.interval), amount);
+            this.deps.note?.(holding, tallyCutLine(cut.from, cut.to, content), cut.from);
           }
         }
       }
@@ -192,25 +211,37 @@ class TallyReader {
     closer: EventCloser,
     from: Instant,
     to: Instant,
-    intervalOf: (h: Holding, t: Instant) => number,
+    cutOf: (h: Holding, t: Instant) => Cut | undefined,
   ): Promise<void> {
     // Event by event into one tally each: of two at one instant the later receipt is the latest.
-    const cells = new Map<Amount, { tally: Tally; unique: Set<string> }>();
+    const cells = new Map<string, { holding: Holding; cut: Cut; tally: Tally; unique: Set<string> }>();
+    const numbers = new Map<Holding, number>();
     await closer.measure(this.meter, from, to, (series, event, program) => {
       for (const holding of this.holdingsOf(series)) {
-        const interval = event.t >= holding.from && event.t < holding.to ? intervalOf(holding, event.t) : -1;
-        if (interval < 0) continue;
-        const amount = amountOf(this.out, holding, interval);
-        const cell = cells.get(amount) ?? { tally: new Tally(), unique: new Set() };
-        cells.set(amount, cell);
+        const cut = event.t >= holding.from && event.t < holding.to ? cutOf(holding, event.t) : undefined;
+        if (cut === undefined) continue;
+        const number = numbers.get(holding) ?? numbers.size;
+        numbers.set(holding, number);
+        const key = `${number}:${cut.from}`;
+        const cell = cells.get(key) ?? { holding, cut, tally: new Tally(), unique: new Set() };
+        cells.set(key, cell);
         cell.tally.add(program, event);
         if (this.meter.aggregation === 'unique') cell.unique.add(program.textOf(event));
       }
     });
-    for (const [amount, { tally, unique }] of cells) {
+    for (const { holding, cut, tally, unique } of cells.values()) {
       const [flags, state] = tally.invalid > 0 ? [Flag.setAside, State.quarantined] : [0, State.known];
       const own = this.meter.aggregation === 'unique' ? unique : null;
-      mergeAmount(amount, { ...emptyAmount(), ...tally.amounts(), unique: own, flags, state, known: true });
+      const content = { ...tally.amounts(), flags, state };
+      mergeAmount(amountOf(this.out, holding, cut.interval), {
+        ...emptyAmount(),
+        ...content,
+        unique: own,
+        known: true,
+      });
+      if (this.deps.note === undefined) continue;
+      const line = own === null ? tallyCutLine(cut.from, cut.to, content) : uniqueLine(cut.from, cut.to, own, content);
+      this.deps.note(holding, line, cut.from);
     }
   }
 
@@ -223,11 +254,13 @@ class TallyReader {
     return found;
   }
 
-  private intervalOf(holding: Holding, t: Instant): number {
-    if (t < holding.from || t >= holding.to) return -1;
-    for (let i = 0; i + 1 < this.edges.length; i++)
-      if (t >= (this.edges[i] ?? 0) && t < (this.edges[i + 1] ?? 0)) return i;
-    return -1;
+  private intervalOf(holding: Holding, t: Instant): Cut | undefined {
+    for (let i = 0; i + 1 < this.edges.length; i++) {
+      const [from = 0, to = 0] = [this.edges[i], this.edges[i + 1]];
+      if (t < from || t >= to) continue;
+      return { from: Math.max(from, holding.from), to: Math.min(to, holding.to), interval: i };
+    }
+    return undefined;
   }
 }
 

@@ -127,7 +127,9 @@ class Life {
 
   private tie(): void {
     this.send();
-    this.send({ value: this.value + BigInt(this.random.between(-5, 5)) }, this.random.below(HOUR));
+    const value = this.value + BigInt(this.random.between(-5, 5));
+    // No counter stands below zero: ingest refuses such a reading, and so does the store.
+    this.send({ value: value < 0n ? 0n : value }, this.random.below(HOUR));
   }
 
   /** A reading of the past with any value. */
