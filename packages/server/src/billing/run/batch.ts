@@ -1,0 +1,295 @@
+/**
+ * Some hundred payers at once: one question to the meters, one transaction for what becomes final. Payers with several
+ * periods due take them one after the other, in waves. Nothing is kept of a batch that is done.
+ */
+import type { Book } from '../../domain/book.ts';
+import type { Instant } from '../../domain/window.ts';
+import type { BillingStore, Fence, FinalInvoice, Finalised, StoredDraft } from '../../store/billing-store.ts';
+import type { Metered } from '../../usage/metered.ts';
+import { digestOf, documentText } from '../invoice/canonical.ts';
+import { partiesOf } from '../invoice/compose.ts';
+import type { Blocked, Draft } from '../invoice/document.ts';
+import { finalInvoice, type InvoiceIssue } from '../ledger/post-document.ts';
+import type { Breath } from './breath.ts';
+import type { ChangeReader, Changes } from './changes.ts';
+import { readAll } from './expected.ts';
+import { type Failure, failureOf, isRefusal } from './failure.ts';
+import type { Reasons } from './reasons.ts';
+import { draftOf, type Reckoning } from './reckon.ts';
+import { attempt, reckonNext, type Turn, turnsOf } from './turn.ts';
+
+/** What all batches of a run share. */
+export interface RunContext {
+  billing: BillingStore;
+  book: Book;
+  reader: ChangeReader & { readonly closedTo: Instant };
+  changes: Changes;
+  reasons: Reasons;
+  /** Periods that ended by then. */
+  until: Instant;
+  /** When the run began: the date of its invoices, and what grace is counted to. */
+  at: Instant;
+  /** Nothing is written. */
+  dryRun: boolean;
+  /** Final as soon as nothing is in the way, without waiting for what may come late; null: none. */
+  early: { from: Instant; to: Instant } | null;
+  /** Null: it is not held in the store. */
+  fence: (() => Promise<Fence>) | null;
+  breath: Breath;
+}
+
+/** What came of a period. */
+export interface Made {
+  account: string;
+  from: Instant;
+  to: Instant;
+  /** '' while it is a draft. */
+  number: string;
+  currency: string;
+  total: bigint;
+  /** Why it is a draft: what is in the way, or until when it waits for what comes late. */
+  blocked: readonly Blocked[];
+  graceUntil: Instant | null;
+}
+
+export interface BatchOutcome {
+  made: Made[];
+  failures: Failure[];
+}
+
+const DAY = 86_400_000;
+/** An account whose books change each time they are looked at is left to the next run. */
+const TRIES_MAX = 5;
+
+export class Batch {
+  private readonly run: RunContext;
+  private readonly payers: readonly string[];
+  private readonly outcome: BatchOutcome = { made: [], failures: [] };
+  private readonly drafts: StoredDraft[] = [];
+
+  constructor(run: RunContext, payers: readonly string[]) {
+    this.run = run;
+    this.payers = payers;
+  }
+
+  /** Everything up to the first wave's drafts: done while the batch before is written, which is another processor's work. */
+  async begin(): Promise<Wave> {
+    return this.ask(await turnsOf(this.run, this.payers));
+  }
+
+  async finish(first: Wave): Promise<BatchOutcome> {
+    let wave = first;
+    while (wave.turns.length > 0) {
+      await this.settle(wave);
+      wave = await this.ask(await this.goingOn(wave.turns));
+    }
+    if (!this.run.dryRun) await this.keepDrafts();
+    return this.outcome;
+  }
+
+  private async ask(turns: readonly Turn[]): Promise<Wave> {
+    const { reader } = this.run;
+    const open = this.withoutFailed(turns);
+    const reckonings = await reckonNext(this.run, open);
+    const asks = [...reckonings.values()].flatMap((reckoning) => reckoning.asks);
+    const answers = new Map<Turn, Metered[][]>();
+    try {
+      const all = await readAll(reader, asks);
+      let at = 0;
+      for (const [turn, { asks: own }] of reckonings) {
+        answers.set(turn, all.slice(at, at + own.length));
+        at += own.length;
+      }
+    } catch (error) {
+      // One question that cannot be answered must not keep the others from their answers.
+      failureOf('', error);
+      for (const [turn, { asks: own }] of reckonings) {
+        const answer = await readAll(reader, own).catch((why: unknown) => {
+          turn.failure = failureOf(turn.payer, why);
+          return null;
+        });
+        if (answer !== null) answers.set(turn, answer);
+      }
+    }
+    return { turns: open, drafts: await this.drafted(reckonings, answers) };
+  }
+
+  /** Of what an invoice was computed from nothing is kept: charges and answers of a batch are several times its documents. */
+  private async drafted(
+    reckonings: ReadonlyMap<Turn, Reckoning>,
+    answers: ReadonlyMap<Turn, Metered[][]>,
+  ): Promise<Map<Turn, Draft>> {
+    const { book, reader, breath } = this.run;
+    const drafts = new Map<Turn, Draft>();
+    for (const [turn, answer] of answers) {
+      const reckoning = reckonings.get(turn);
+      if (turn.failure !== null || reckoning === undefined) continue;
+      await breath.due();
+      const draft = attempt(turn, () => draftOf(book, reckoning, answer, reader.frontier));
+      if (draft !== null) drafts.set(turn, draft);
+    }
+    return drafts;
+  }
+
+  private withoutFailed(turns: readonly Turn[]): Turn[] {
+    for (const { failure } of turns) if (failure !== null) this.outcome.failures.push(failure);
+    return turns.filter(({ failure }) => failure === null);
+  }
+
+  private async settle({ turns, drafts }: Wave): Promise<void> {
+    const ready: Ready[] = [];
+    for (const turn of turns) {
+      const draft = drafts.get(turn);
+      if (draft === undefined) continue;
+      if (draft.document.lines.length === 0) turn.due.shift();
+      else await this.judge(turn, draft, ready);
+    }
+    await this.finalise(ready);
+  }
+
+  private async judge(turn: Turn, draft: Draft, ready: Ready[]): Promise<void> {
+    const { document } = draft;
+    const blocked = await this.run.reasons.of(draft);
+    const graceUntil = this.isEarly(document) ? 0 : graceOf(document);
+    if (blocked.length === 0 && this.run.at >= graceUntil) {
+      ready.push({ turn, draft });
+      return;
+    }
+    this.drafts.push(this.stored(draft, blocked));
+    this.tell(draft, '', blocked, this.run.at < graceUntil ? graceUntil : null);
+    turn.due = [];
+  }
+
+  private isEarly({ from, to }: Draft['document']): boolean {
+    return this.run.early?.from === from && this.run.early.to === to;
+  }
+
+  private tell({ document }: Draft, number: string, blocked: readonly Blocked[], graceUntil: Instant | null): void {
+    const { account, from, to, currency, total } = document;
+    this.outcome.made.push({ account, from, to, number, currency, total: BigInt(total), blocked, graceUntil });
+  }
+
+  private stored({ document }: Draft, blocked: readonly Blocked[]): StoredDraft {
+    const { account, from, to, entity, currency, total, frontier } = document;
+    const text = documentText(document);
+    return {
+      ...{ account, from, to, entity, currency, total: BigInt(total), frontier, at: this.run.at },
+      ...{ document: text, digest: digestOf(text), blocked: blocked.length === 0 ? '' : JSON.stringify(blocked) },
+    };
+  }
+
+  private async finalise(ready: readonly Ready[]): Promise<void> {
+    const { billing, dryRun } = this.run;
+    if (ready.length === 0) return;
+    if (dryRun) {
+      for (const { turn, draft } of ready) this.isFinal(turn, draft, { id: Number.MAX_SAFE_INTEGER, number: 'new' });
+      return;
+    }
+    const books = await billing.booksOf(ready.map(({ turn }) => turn.payer));
+    const items = ready.flatMap(({ turn, draft }, i) => {
+      const own = books[i];
+      const item = own && attempt(turn, () => finalInvoice(draft.document, this.issueOf(turn, draft), own));
+      return item ? [{ turn, draft, item }] : [];
+    });
+    const results = await this.written(items);
+    for (const [i, { turn, draft }] of items.entries()) {
+      const result = results[i];
+      if (result === undefined) continue;
+      if (result.outcome === 'refused') this.refused(turn, result);
+      else if (result.outcome === 'final') this.isFinal(turn, draft, result.invoice);
+      else turn.stale = true;
+    }
+  }
+
+  private issueOf({ payer, lastDocument, rows, made }: Turn, { document }: Draft): InvoiceIssue {
+    const { invoicePrefix: prefix } = partiesOf(this.run.book, payer).entity;
+    const issuedAt = this.run.at;
+    const dueAt = issuedAt + document.conventions.dueDays * DAY;
+    return { prefix, issuedAt, dueAt, after: lastDocument, billedTo: billedTo(payer, [...rows, ...made]) };
+  }
+
+  /** An item that the store cannot take is its account's failure, and none of the others'. */
+  private async written(items: readonly Item[]): Promise<Result[]> {
+    const { billing, fence } = this.run;
+    const write = async (some: readonly Item[]): Promise<Result[]> => {
+      const held = fence === null ? [] : [await fence()];
+      return billing.finalise(
+        some.map(({ item }) => item),
+        ...held,
+      );
+    };
+    try {
+      return await write(items);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const results: Result[] = [];
+      for (const one of items) {
+        const [result] = await write([one]).catch((why: unknown) => [refusedBy(failureOf(one.turn.payer, why))]);
+        if (result !== undefined) results.push(result);
+      }
+      return results;
+    }
+  }
+
+  private isFinal(turn: Turn, { document, blocked }: Draft, { id, number }: { id: number; number: string }): void {
+    const { account, from, to, version, frontier } = document;
+    turn.made.push({ id, number, kind: 'invoice', account, from, to, version, frontier, document });
+    turn.lastDocument = id;
+    turn.due.shift();
+    this.tell({ document, blocked }, number, [], null);
+  }
+
+  private refused(turn: Turn, { code, reason }: Extract<Result, { outcome: 'refused' }>): void {
+    turn.tries++;
+    turn.stale = true;
+    if ((code === 'invoice.overtaken' || code === 'books.changed') && turn.tries < TRIES_MAX) return;
+    turn.failure = { account: turn.payer, code, reason };
+  }
+
+  /** Those with something left. Where somebody else was faster, they are looked at anew. */
+  private async goingOn(turns: readonly Turn[]): Promise<Turn[]> {
+    const failed = turns.filter(({ failure }) => failure !== null);
+    const going = turns.filter(({ failure, stale, due }) => failure === null && !stale && due.length > 0);
+    const stale = new Map(turns.filter((t) => t.failure === null && t.stale).map((t) => [t.payer, t.tries]));
+    const fresh = stale.size === 0 ? [] : await turnsOf(this.run, [...stale.keys()]);
+    for (const turn of fresh) turn.tries = stale.get(turn.payer) ?? 0;
+    return [...failed, ...going, ...fresh];
+  }
+
+  /** The drafts of today are all there are: those of before are of periods that are final, or not there any more. */
+  private async keepDrafts(): Promise<void> {
+    const { billing } = this.run;
+    const now = new Set(this.drafts.map(draftName));
+    const failed = new Set(this.outcome.failures.map(({ account }) => account));
+    await billing.saveDrafts(this.drafts);
+    const kept = await billing.drafts({ accounts: this.payers, limit: DRAFTS_MAX });
+    const stale = kept.filter((draft) => !now.has(draftName(draft)) && !failed.has(draft.account));
+    if (stale.length > 0) await billing.removeDrafts(stale);
+  }
+}
+
+/** By all its invoices, also those that are void: see InvoiceIssue. */
+const billedTo = (payer: string, documents: readonly Pick<FinalInvoice, 'account' | 'from' | 'to'>[]): Instant =>
+  documents.reduce((last, { account, from, to }) => (account === payer && from < to ? Math.max(last, to) : last), 0);
+
+const DRAFTS_MAX = 10_000;
+const draftName = ({ account, from, to }: { account: string; from: Instant; to: Instant }): string =>
+  JSON.stringify([account, from, to]);
+
+interface Ready {
+  turn: Turn;
+  draft: Draft;
+}
+type Item = Ready & { item: FinalInvoice };
+type Result = Exclude<Finalised, { outcome: 'refused' }> | { outcome: 'refused'; code: string; reason: string };
+
+const refusedBy = ({ code, reason }: Failure): Result => ({ outcome: 'refused', code, reason });
+
+export interface Wave {
+  turns: readonly Turn[];
+  drafts: ReadonlyMap<Turn, Draft>;
+}
+
+/** What is paid in advance only has nothing that could come late. */
+const graceOf = ({ from, to, conventions }: Draft['document']): Instant =>
+  from === to ? to : to + conventions.graceDays * DAY;
