@@ -3,12 +3,14 @@ import { readFileSync, rmSync } from 'node:fs';
 import * as disk from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Collector, httpNetwork, type Network, type Report, realDisk } from '@tollgate/agent';
 import { destination, type Logger, pino } from 'pino';
 import { buildApp } from './api/app.ts';
 import { newSecret } from './api/auth.ts';
 import type { Context, Phase } from './api/context.ts';
 import type { App } from './api/provider.ts';
+import { Billing } from './billing/index.ts';
 import { type Config, ConfigError, checkListen, settings } from './config.ts';
 import { openDecisionPublisher } from './decision-publisher.ts';
 import { declareResources } from './declare-resources.ts';
@@ -28,7 +30,7 @@ import { systemClock as clock, systemRandomness as random } from './system.ts';
 import { startedText } from './terminal.ts';
 import { openRls } from './throttle/rls/service.ts';
 import { ThrottleService } from './throttle/service.ts';
-import { openRedisGrants } from './throttle/shared/redis-grants.ts';
+import { openRedisGrants, type RedisGrants } from './throttle/shared/redis-grants.ts';
 import { Usage } from './usage/index.ts';
 import { version } from './version.ts';
 
@@ -103,7 +105,9 @@ interface Parts {
   registry: SeriesRegistry;
   ingest: Ingest | null;
   usage: Usage;
+  billing: Billing;
   throttling: ThrottleService;
+  spools: Context['spools'];
   credentials: Credentials;
 }
 
@@ -128,6 +132,7 @@ const openParts = async (
     ? null
     : await openIngest(config, layout, logger, { control, receipts, log, registry, store });
   if (ingest !== null) closers.add('ingest', () => ingest.close());
+  const holder = `${hostname()}-${process.pid}-${random.hex(4)}`;
   const usage = new Usage({
     usage: store,
     control,
@@ -135,16 +140,22 @@ const openParts = async (
     registry,
     receipts,
     clock,
-    holder: `${hostname()}-${process.pid}-${random.hex(4)}`,
+    holder,
     groups: config.groups,
     settings: { intervalMs: config.jobSeconds * 1000, deadlineMs: config.deadlineSeconds * 1000 },
     publish: config.readOnly ? null : { dir: layout.published, disk },
     report: (event, detail) => logger.info({ part: 'job', ...detail }, event),
   });
+  const billing = new Billing({
+    ...{ control, log, usage, store, registry, clock, holder },
+    pause: () => setImmediate(),
+    report: (event, detail) => logger.warn({ part: 'billing', ...detail }, event),
+  });
+  const spools: Context['spools'] = new Map();
   const decisions =
     ingest === null || !config.throttle
       ? null
-      : await openDecisionPublisher(ingest, join(layout.root, 'decisions'), { clock, random }, (message) =>
+      : await openDecisionPublisher({ ingest, log, clock, spools }, join(layout.root, 'decisions'), random, (message) =>
           logger.info({ part: 'throttle' }, message),
         );
   if (decisions !== null) {
@@ -156,7 +167,7 @@ const openParts = async (
   const redis =
     config.limitsRedis === '' || ingest === null || !config.throttle
       ? null
-      : await openRedisGrants({ url: config.limitsRedis, clock, report: reportLimits });
+      : await openSharedLimits(config, control, reportLimits);
   if (redis !== null) closers.add('grants in Redis', () => redis.close());
   const throttling = new ThrottleService({
     book: () => log.book,
@@ -166,7 +177,7 @@ const openParts = async (
     receipts,
     clock,
     report: reportLimits,
-    grantStore: redis ?? control,
+    ...(redis === null ? {} : { shared: redis }),
     legacyHeaders: config.legacyHeaders,
     append: (...what) => log.append(...what),
     random,
@@ -176,8 +187,28 @@ const openParts = async (
     closers.add('throttle', () => throttling.close());
     throttling.start(ingest);
   }
-  return { control, store, log, receipts, registry, ingest, usage, throttling, credentials };
+  return { control, store, log, receipts, registry, ingest, usage, billing, throttling, spools, credentials };
 };
+
+const startBilling = (config: Config, billing: Billing, closers: Closers): void => {
+  if (!config.billing || config.billingRunSeconds === 0) return;
+  closers.add('billing', () => billing.stop());
+  billing.start(config.billingRunSeconds * 1000);
+};
+
+/** Remembers that it was used: found empty later, it has lost what was leased. */
+const openSharedLimits = async (
+  config: Config,
+  control: ControlStore,
+  report: (event: string, detail: Record<string, unknown>) => void,
+): Promise<RedisGrants> => {
+  const isNew = (await control.meta(REDIS_META)) === null;
+  const ca = config.limitsRedisCa === '' ? {} : { ca: readFileSync(config.limitsRedisCa, 'utf8') };
+  const redis = await openRedisGrants({ url: config.limitsRedis, clock, report, isNew, ...ca });
+  if (isNew) await control.setMeta(REDIS_META, String(clock.now()));
+  return redis;
+};
+const REDIS_META = 'limits.redis';
 
 const openIngest = async (
   config: Config,
@@ -367,7 +398,6 @@ export const serve = async (config: Config): Promise<number> => {
       leases: parts.throttling.leases,
       rateLimits: parts.throttling.rateLimits,
       aftermath: parts.throttling.aftermath,
-      spools: new Map(),
       newSecret,
       phase: () => phase,
     };
@@ -375,6 +405,7 @@ export const serve = async (config: Config): Promise<number> => {
       // A stop before anything listens; later it is stopped together with the requests.
       closers.add('job', () => parts.usage.job.stop());
       parts.usage.job.start();
+      startBilling(config, parts.billing, closers);
     }
     const { url, app } = await listen(config, context, closers);
     const rls = config.throttle && !config.readOnly ? await listenRls(config, context, closers) : null;

@@ -3,6 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { isZone } from '../domain/calendar.ts';
 import type { AccountFact } from '../domain/control-fact.ts';
 import { Problem } from '../errors.ts';
+import { refuseCurrency } from './account-currency.ts';
 import { need, type Principal } from './auth.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { type App, NullableText, Words } from './provider.ts';
@@ -120,6 +121,7 @@ export const accountRoutes = (app: App, context: Context): void => {
       reach(context, who, request.params.id);
       const { reason, ...change } = request.body;
       const account = changed(context, who, known(context, request.params.id), change);
+      await refuseCurrency(context, account.id, account.currency);
       await context.log.append([account], authorOf(who, who.account ?? '', reason));
       return row(account);
     },

@@ -5,9 +5,12 @@ import { Problem } from '../errors.ts';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { authenticate } from './auth.ts';
+import { bookRoutes } from './books.ts';
 import { catalogueRoutes } from './catalogue.ts';
 import type { Context } from './context.ts';
 import { correctionRoutes } from './corrections.ts';
+import { costRoutes } from './cost.ts';
+import { creditRoutes } from './credits.ts';
 import { decisionRoutes } from './decisions.ts';
 import { doctorRoutes } from './doctor.ts';
 import { eventListRoutes } from './event-list.ts';
@@ -16,11 +19,19 @@ import { explainRoutes } from './explain.ts';
 import { exportRoutes } from './export.ts';
 import { healthRoutes, Metrics } from './health.ts';
 import { describeIngest } from './ingest-description.ts';
+import { invoicePaperRoutes } from './invoice-paper.ts';
+import { invoiceProofRoutes } from './invoice-proof.ts';
+import { invoiceRunRoutes } from './invoice-runs.ts';
+import { invoiceRoutes } from './invoices.ts';
 import { jobRoutes } from './job.ts';
 import { keyRoutes } from './keys.ts';
+import { compiledWhenUsed, type SchemaHandling } from './lazy-schemas.ts';
 import { leaseRoutes } from './leases.ts';
+import { ledgerRoutes } from './ledger.ts';
 import { limitReportRoutes } from './limit-reports.ts';
 import { meterRoutes } from './meters.ts';
+import { paymentRoutes } from './payments.ts';
+import { simulatePlanRoutes } from './plans-simulate.ts';
 import { clientErrorBody, installProblems } from './problems.ts';
 import type { App } from './provider.ts';
 import { quarantineRoutes } from './quarantine.ts';
@@ -47,7 +58,7 @@ const REQUEST_MS = 60_000;
 /** Names of resources and sources stand in paths. */
 const PARAM_MAX = 2048;
 
-const newServer = (context: Context, tls: Tls | null): App => {
+const newServer = (context: Context, tls: Tls | null, schemas: SchemaHandling): App => {
   const app = Fastify({
     loggerInstance: context.logger,
     // One line an answer is written below; the framework's two lines a request would be most of the log.
@@ -56,7 +67,15 @@ const newServer = (context: Context, tls: Tls | null): App => {
     requestTimeout: REQUEST_MS,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: PARAM_MAX },
-    ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: false } },
+    schemaController: schemas.schemaController,
+    ajv: {
+      customOptions: {
+        coerceTypes: 'array',
+        removeAdditional: false,
+        allErrors: false,
+        validateSchema: schemas.validateSchema,
+      },
+    },
     clientErrorHandler: (error, socket) => {
       if (!socket.writable || (error as NodeJS.ErrnoException).code === 'ECONNRESET') return;
       socket.end(clientErrorBody(String((error as NodeJS.ErrnoException).code ?? '')).body);
@@ -92,8 +111,12 @@ const describe = async (app: App, context: Context): Promise<void> => {
 };
 
 /** All routes; listening is the caller's. */
-export const buildApp = async (context: Context, tls: Tls | null = null): Promise<App> => {
-  const app = newServer(context, tls);
+export const buildApp = async (
+  context: Context,
+  tls: Tls | null = null,
+  schemas = compiledWhenUsed(),
+): Promise<App> => {
+  const app = newServer(context, tls, schemas);
   const metrics = new Metrics();
   installProblems(app);
   await describe(app, context);
@@ -125,21 +148,31 @@ export const buildApp = async (context: Context, tls: Tls | null = null): Promis
   for (const routes of [
     accountRoutes,
     auditRoutes,
+    bookRoutes,
     catalogueRoutes,
     correctionRoutes,
+    costRoutes,
+    creditRoutes,
     decisionRoutes,
     doctorRoutes,
     eventListRoutes,
     explainRoutes,
     exportRoutes,
+    invoiceRoutes,
+    invoicePaperRoutes,
+    invoiceRunRoutes,
+    invoiceProofRoutes,
     jobRoutes,
     keyRoutes,
     leaseRoutes,
+    ledgerRoutes,
     meterRoutes,
+    paymentRoutes,
     quarantineRoutes,
     limitReportRoutes,
     resourceRoutes,
     rlsJsonRoute,
+    simulatePlanRoutes,
     sourceRoutes,
     usageRoutes,
   ])

@@ -67,7 +67,7 @@ export const endedAt = <S extends Span>(
   return chosen.map((s) => ({ ...s, to: Math.max(at, s.from) }));
 };
 
-export const refuse = (code: 'plan.invalid' | 'limit.invalid', flaws: readonly Flaw[]): never => {
+export const refuse = (code: 'plan.invalid' | 'limit.invalid' | 'billing.invalid', flaws: readonly Flaw[]): never => {
   throw new Problem(code, flaws.map(flawText).join('\n'), { pointer: pointerOf(flaws[0]?.path ?? '') });
 };
 

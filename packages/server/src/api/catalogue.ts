@@ -1,4 +1,8 @@
-/** Plans, subscriptions, overrides, limits and blocks: who may use how much. A file for each, and one turn for all. */
+/** Plans, subscriptions, limits: who may use how much; entities, taxes, coupons, add-ons: who pays what. One turn for all. */
+import { addOnRoutes } from './add-ons.ts';
+import { discountRoutes } from './billing-coupons.ts';
+import { partyRoutes } from './billing-parties.ts';
+import { taxRoutes } from './billing-taxes.ts';
 import { blockRoutes } from './blocks.ts';
 import { newTurn } from './catalogue-change.ts';
 import type { Context } from './context.ts';
@@ -20,6 +24,10 @@ export const catalogueRoutes = (app: App, context: Context): void => {
     blockRoutes,
     rlsRoutes,
     simulateRoutes,
+    partyRoutes,
+    taxRoutes,
+    discountRoutes,
+    addOnRoutes,
   ])
     routes(app, context, turn);
 };

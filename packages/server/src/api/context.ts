@@ -1,5 +1,6 @@
 /** What the routes work with, and the rules every one of them shares: who sees what (law 11), in whose name a change is made. */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
+import type { Billing } from '../billing/index.ts';
 import type { Config } from '../config.ts';
 import type { Scope } from '../domain/control-fact.ts';
 import type { Clock } from '../domain/environment.ts';
@@ -32,6 +33,7 @@ export interface Context {
   /** Null on a server that only reads. */
   ingest: Ingest | null;
   usage: Usage;
+  billing: Billing;
   throttle: Throttle;
   leases: Leases;
   rateLimits: RateLimits;

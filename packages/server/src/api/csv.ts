@@ -1,17 +1,1 @@
-/** CSV as RFC 4180 writes it, safe to open in a spreadsheet. */
-
-/**
- * A cell that begins with one of these is run as a formula by spreadsheets; names come from tenants. A leading
- * apostrophe makes it text. Numbers of ours (a minus and digits) stay as they are.
- */
-const FORMULA = /^[=+@\t\r]|^-(?!\d+(\.\d+)?$)/;
-
-const cell = (value: string | null): string => {
-  if (value === null) return '';
-  const safe = FORMULA.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-};
-
-/** Unknown quantities are empty cells, never 0. */
-export const csvText = (columns: readonly string[], rows: readonly (readonly (string | null)[])[]): string =>
-  [columns, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
+export { csvText } from '../domain/csv.ts';

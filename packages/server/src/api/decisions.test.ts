@@ -109,6 +109,13 @@ test('the same limit refuses through Envoy’s protocol', async (t) => {
   await serve(api, 50_000_000);
   const refused = await ask();
   assert.deepEqual([refused.status, refused.body.overallCode], [429, 'OVER_LIMIT']);
+  const { items } = (await api.call(api.admin, 'GET', '/api/v1/refusals')).body;
+  assert.deepEqual(
+    items.map((r: { account: string; limit: string; cost: number }) => [r.account, r.limit, r.cost]),
+    [['acme', 'traffic', 1]],
+  );
+  const { offered, admitted } = JSON.parse((await api.call(api.admin, 'GET', '/api/v1/limits/reconcile')).text);
+  assert.deepEqual([offered, admitted], ['2', '1']);
 });
 
 test('a configuration of envoyproxy/ratelimit is taken as it is, refused by line, and counts at once', async (t) => {

@@ -6,6 +6,7 @@ import type { Series } from '../domain/series.ts';
 import { codeOf } from '../store/errors.ts';
 import type { UsageQuery, UsageRow } from '../usage/index.ts';
 import { need } from './auth.ts';
+import { booksText } from './books.ts';
 import { type Context, reach, viewerOf } from './context.ts';
 import { jobStatus } from './job.ts';
 import { type App, Words } from './provider.ts';
@@ -172,6 +173,16 @@ const credentials = (context: Context): Finding => {
       );
 };
 
+const books = async (context: Context): Promise<Finding> => {
+  const { agree, text } = await booksText(context);
+  return finding(
+    'books',
+    agree ? 'ok' : 'problem',
+    text,
+    agree ? '' : 'See `tollgate invoices reconcile`, then `tollgate invoices verify` on what it names.',
+  );
+};
+
 const lastHours = (
   context: Context,
   hours: number,
@@ -310,6 +321,7 @@ export const doctorRoutes = (app: App, context: Context): void => {
         credentials(context),
         await unattributed(context),
         await stuck(context),
+        await books(context),
       );
     const asked = request.query.account ?? who.account;
     if (asked !== null && asked !== undefined) {

@@ -1,6 +1,8 @@
-/** From a record down to the readings and events that made it, and from a fact up to where it counts (law 12). */
+/** From a record or a refusal down to the readings and events that made it, and from a fact up to where it counts (law 12). */
 import { Type } from '@sinclair/typebox';
 import { asking, type Context } from './context.ts';
+import { explainInvoiceLine, linesOfFact, readLineRef } from './explain-line.ts';
+import { explainRefusal } from './limit-reports.ts';
 import type { App } from './provider.ts';
 import { isoText, parseInstant } from './time.ts';
 
@@ -22,7 +24,7 @@ const readable = (value: unknown): unknown => {
   );
 };
 
-/** Its fields differ by kind: see ExplainedCounter and ExplainedEvent in ../usage/explain.ts. */
+/** Its fields differ by kind: see ExplainedCounter and ExplainedEvent in ../usage/explain.ts, and explainRefusal. */
 const Explained = Type.Unsafe<unknown>({ type: 'object', additionalProperties: true });
 
 export const explainRoutes = (app: App, context: Context): void => {
@@ -30,18 +32,31 @@ export const explainRoutes = (app: App, context: Context): void => {
     ref: Type.String({
       minLength: 1,
       maxLength: 2000,
-      description: 'SERIES@WINDOW or SERIES@FROM/TO for records, receipt:N or event:SOURCE/ID for facts',
+      description:
+        'INVOICE:LINE for lines of invoices, SERIES@WINDOW or SERIES@FROM/TO for records, receipt:N or event:SOURCE/ID for facts, refusal:ID for refusals',
     }),
+    asOf: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'By the facts up to this receipt, as an invoice has it' }),
+    ),
   });
   const schema = {
     tags: ['usage'],
-    summary: 'Why a record is what it is; where a fact was counted',
+    summary: 'Why a line or a record is what it is; where a fact was counted; why a call was refused',
     querystring: Query,
     response: { 200: Explained },
   };
   app.get('/api/v1/explain', { schema }, async (request) => {
-    const { viewer } = asking(context, request, 'read');
-    const explained = await context.usage.explain(request.query.ref, viewer, referenceInstant);
-    return readable(explained);
+    const { who, viewer } = asking(context, request, 'read');
+    const { ref, asOf = null } = request.query;
+    if (ref.startsWith('refusal:')) return { kind: 'refusal', ...(await explainRefusal(context, ref, viewer)) };
+    const line = readLineRef(ref);
+    if (line !== null)
+      return explainInvoiceLine(context, who, viewer, line, (of, mine, at) =>
+        context.usage.explain(of, mine, referenceInstant, at),
+      );
+    const explained = await context.usage.explain(ref, viewer, referenceInstant, asOf);
+    const isFact = /^(receipt|event):/.test(ref);
+    const lines = isFact ? { lines: await linesOfFact(context, who, ref, explained) } : {};
+    return { ...(readable(explained) as Record<string, unknown>), ...lines };
   });
 };

@@ -6,6 +6,7 @@ import { isLoopback } from '../config.ts';
 import { Problem } from '../errors.ts';
 import type { Ingest } from '../ingest/index.ts';
 import { need } from './auth.ts';
+import { watchBooks } from './books.ts';
 import type { Context } from './context.ts';
 import type { App } from './provider.ts';
 
@@ -73,6 +74,7 @@ const watch = (metrics: Metrics, context: Context): void => {
     context.receipts.frontier(),
   );
   if (context.ingest !== null) watchIngest(gauge, context.ingest);
+  watchBooks(metrics.registry, context);
   gauge('tollgate_job_lag_seconds', 'Clock less the end of the closed windows', async () => {
     const { closedTo } = await context.usage.job.status();
     return closedTo > 0 ? Math.max(0, (context.clock.now() - closedTo) / 1000) : 0;

@@ -46,18 +46,37 @@ const twoTenants = async (api: TestApi) => {
   }
   await promise(api, 'mine');
   await promise(api, 'zebra');
+  await api.context.billing.runs.run();
   return { mine, other };
 };
 
 /** A plan of the account's own, a subscription to it, an override, a block, and a limit of the installation for it. */
 const promise = async (api: TestApi, id: string) => {
-  const text = `plans: [{key: plan-of-${id}, limits: [{key: calls, meter: network.bytes.sent, quota: 5, per: day}]}]`;
+  const billing = '{currency: EUR, prices: [{key: base, fee: 1}]}';
+  const calls = '{key: calls, meter: network.bytes.sent, quota: 5, per: day}';
+  const text = `plans: [{key: plan-of-${id}, limits: [${calls}], billing: ${billing}}]`;
   await api.call(api.admin, 'POST', '/api/v1/plans/apply', { raw: { body: text, type: 'application/yaml' } });
   const made = [
     await api.call(api.admin, 'POST', '/api/v1/subscriptions', { body: { account: id, plan: `plan-of-${id}` } }),
     await api.call(api.admin, 'POST', '/api/v1/overrides', { body: { account: id, key: 'calls', amount: 7 } }),
     await api.call(api.admin, 'POST', '/api/v1/blocks', { body: { account: id, action: 'x', reason: `${id} owes` } }),
   ];
+  const coupon = { percent: '5', on: [`plan-of-${id}`], name: `Coupon of ${id}` };
+  await api.call(api.admin, 'PUT', `/api/v1/billing/coupons/for-${id}`, { body: coupon });
+  made.push(
+    await api.call(api.admin, 'POST', '/api/v1/billing/discounts', { body: { account: id, coupon: `for-${id}` } }),
+    await api.call(api.admin, 'POST', '/api/v1/billing/add-ons', { body: { account: id, plan: `plan-of-${id}` } }),
+  );
+  const profile = { body: `name: ${id} Ltd`, type: 'application/yaml' };
+  await api.call(api.admin, 'PUT', `/api/v1/accounts/${id}/billing-profile`, { raw: profile });
+  const credit = { account: id, amount: '5', currency: 'EUR', key: `credit-of-${id}`, reason: `for ${id}`, lowAt: 100 };
+  const payment = { account: id, amount: '7', currency: 'EUR', reference: `payment-of-${id}` };
+  made.push(
+    await api.call(api.admin, 'POST', '/api/v1/credits', { body: credit }),
+    await api.call(api.admin, 'POST', '/api/v1/payments', { body: payment }),
+  );
+  const notice = { account: id, grant: `${id}/credit-of-${id}`, percent: 20, rest: 1n, at: START };
+  await api.context.control.billing.change(id, {}, () => ({ notices: [notice] }));
   for (const { status, text: told } of made) assert.equal(status, 201, told);
   const limit = `{key: of-${id}, meter: network.bytes.sent, quota: 5, per: day, accounts: [${id}]}`;
   const put = await api.call(api.admin, 'PUT', '/api/v1/limits', { raw: { body: limit, type: 'application/yaml' } });
@@ -68,7 +87,21 @@ const promise = async (api: TestApi, id: string) => {
 const reading: Record<string, string> = {
   'GET /api/v1/accounts': '/api/v1/accounts',
   'GET /api/v1/accounts/{id}': '/api/v1/accounts/mine',
+  'GET /api/v1/accounts/{id}/billing-profile': '/api/v1/accounts/mine/billing-profile',
   'GET /api/v1/accounts/{id}/limits': '/api/v1/accounts/mine/limits',
+  'GET /api/v1/accounts/{id}/balance': '/api/v1/accounts/mine/balance',
+  'GET /api/v1/accounts/{id}/cost': '/api/v1/accounts/mine/cost',
+  'GET /api/v1/credits': '/api/v1/credits',
+  'GET /api/v1/credits/notices': '/api/v1/credits/notices',
+  'GET /api/v1/payments': '/api/v1/payments',
+  'GET /api/v1/invoices': '/api/v1/invoices',
+  'GET /api/v1/invoices/{ref}': '/api/v1/invoices/INV-000001',
+  'GET /api/v1/invoices/lines.csv': '/api/v1/invoices/lines.csv',
+  'GET /api/v1/invoices/{ref}/paper': '/api/v1/invoices/INV-000001/paper',
+  'GET /api/v1/invoices/{ref}/lines': '/api/v1/invoices/INV-000001/lines',
+  'GET /api/v1/invoices/verify': '/api/v1/invoices/verify',
+  'GET /api/v1/billing/add-ons': '/api/v1/billing/add-ons',
+  'GET /api/v1/billing/discounts': '/api/v1/billing/discounts',
   'GET /api/v1/blocks': '/api/v1/blocks',
   'GET /api/v1/notices': '/api/v1/notices',
   'GET /api/v1/refusals': '/api/v1/refusals',
@@ -99,7 +132,15 @@ const reading: Record<string, string> = {
 };
 /** Routes a tenant's key is refused at, whatever its scopes. */
 const refused: Record<string, string> = {
+  'GET /api/v1/invoices/reconcile': '/api/v1/invoices/reconcile',
+  'GET /api/v1/invoices/runs': '/api/v1/invoices/runs',
+  'GET /api/v1/invoices/runs/{ref}': '/api/v1/invoices/runs/1',
+  'GET /api/v1/ledger': '/api/v1/ledger',
+  'GET /api/v1/ledger/books': '/api/v1/ledger/books',
   'GET /api/v1/audit': '/api/v1/audit',
+  'GET /api/v1/billing/coupons': '/api/v1/billing/coupons',
+  'GET /api/v1/billing/entities': '/api/v1/billing/entities',
+  'GET /api/v1/billing/taxes': '/api/v1/billing/taxes',
   'GET /api/v1/corrections/sets': '/api/v1/corrections/sets',
   'GET /api/v1/rate-limit-domains': '/api/v1/rate-limit-domains',
   'GET /api/v1/limits/reconcile': '/api/v1/limits/reconcile',
@@ -143,6 +184,13 @@ test('law 11: no answer to a tenant holds a name of another, every administrator
     reading['GET /api/v1/overrides'],
     reading['GET /api/v1/plans'],
     reading['GET /api/v1/subscriptions'],
+    reading['GET /api/v1/credits'],
+    reading['GET /api/v1/credits/notices'],
+    reading['GET /api/v1/payments'],
+    reading['GET /api/v1/invoices'],
+    refused['GET /api/v1/ledger'],
+    reading['GET /api/v1/billing/add-ons'],
+    reading['GET /api/v1/billing/discounts'],
   ] as string[])
     assert.match((await api.call(api.admin, 'GET', url)).text, /zebra/, `${url} shows all to the installation`);
 });
@@ -201,6 +249,22 @@ test('law 11: what a tenant names but does not own does not exist for it', async
   await gone('GET', '/api/v1/subscriptions?account=zebra');
   await gone('GET', '/api/v1/overrides?account=zebra');
   await gone('GET', '/api/v1/blocks?account=zebra');
+  await gone('GET', '/api/v1/credits?account=zebra');
+  await gone('GET', '/api/v1/credits/notices?account=zebra');
+  await gone('GET', '/api/v1/payments?account=zebra');
+  await gone('GET', '/api/v1/accounts/zebra/balance');
+  await gone('GET', '/api/v1/invoices?account=zebra');
+  for (const path of ['', '/lines', '/paper']) await gone('GET', `/api/v1/invoices/INV-000002${path}`);
+  await gone('GET', `/api/v1/invoices/draft:${START}:${START}:zebra`);
+  await gone('POST', '/api/v1/invoices/run', {});
+  await gone('POST', '/api/v1/invoices/INV-000001/credit', { line: 1, amount: '1', reason: 'x' });
+  await gone('POST', '/api/v1/invoices/INV-000001/void', { reason: 'x' });
+  await gone('POST', `/api/v1/invoices/draft:${START}:${START}:mine/finalise`);
+  await gone('POST', '/api/v1/credits', { account: 'mine', amount: '5', currency: 'EUR' });
+  await gone('POST', '/api/v1/credits/expire');
+  await gone('DELETE', '/api/v1/credits/1');
+  await gone('POST', '/api/v1/payments', { account: 'mine', amount: '5', currency: 'EUR', reference: 'x' });
+  await gone('POST', '/api/v1/refunds', { account: 'mine', amount: '5', currency: 'EUR', reference: 'x' });
   await gone('POST', '/api/v1/plans/apply', { plans: [{ key: 'x' }] });
   await gone('POST', '/api/v1/subscriptions', { account: 'mine', plan: 'plan-of-mine' });
   await gone('DELETE', '/api/v1/subscriptions/mine');
@@ -211,6 +275,19 @@ test('law 11: what a tenant names but does not own does not exist for it', async
   await gone('DELETE', '/api/v1/limits/of-mine');
   await gone('POST', '/api/v1/decisions', { account: 'zebra' });
   await gone('POST', '/api/v1/decisions', { decisions: [{ account: 'mine' }, { account: 'zebra' }] });
+  await gone('GET', '/api/v1/accounts/zebra/billing-profile');
+  await gone('PUT', '/api/v1/accounts/mine/billing-profile', { payer: 'parent' });
+  await gone('GET', '/api/v1/billing/discounts?account=zebra');
+  await gone('GET', '/api/v1/billing/add-ons?account=zebra');
+  await gone('POST', '/api/v1/billing/discounts', { account: 'mine', coupon: 'for-mine' });
+  await gone('DELETE', '/api/v1/billing/discounts/mine/for-mine');
+  await gone('POST', '/api/v1/billing/add-ons', { account: 'mine', plan: 'plan-of-mine' });
+  await gone('DELETE', '/api/v1/billing/add-ons/mine/plan-of-mine');
+  await gone('PUT', '/api/v1/billing/entities', { name: 'mine' });
+  await gone('PUT', '/api/v1/billing/coupons/x', { percent: '100' });
+  await gone('DELETE', '/api/v1/billing/coupons/for-mine');
+  await gone('POST', '/api/v1/billing/taxes', { jurisdiction: 'DE', percent: '0' });
+  await gone('DELETE', '/api/v1/billing/taxes/DE');
   await gone('DELETE', '/api/v1/rate-limit-domains/x');
   await gone('POST', '/api/v1/meters', { key: 'x', eventType: 'y', aggregation: 'count' });
   const filtered = await api.call(mine, 'GET', `/api/v1/usage?${span}&account=zebra&resource=nic-zebra`);

@@ -33,11 +33,20 @@ test('notices, refusals and the usage behind them are told to those they are abo
   const why = await api.call(own, 'GET', `/api/v1/refusals/${encodeURIComponent(refusal.id)}`);
   const [row] = why.body.usage;
   assert.deepEqual([row.resource, row.quantity], ['nic', '900'], why.text);
+  const walked = await api.call(own, 'GET', `/api/v1/explain?ref=${encodeURIComponent(refusal.id)}`);
+  assert.deepEqual(walked.body, { kind: 'refusal', ...why.body }, 'explain walks it too');
   const explained = await api.call(own, 'GET', `/api/v1/explain?ref=${encodeURIComponent(row.explain)}`);
   assert.equal(explained.body.kind, 'counter', explained.text);
   for (const url of ['/api/v1/notices', '/api/v1/refusals', '/api/v1/refusals/counts'])
     assert.deepEqual(await items(url, other), [], url);
-  assert.equal((await api.call(other, 'GET', `/api/v1/refusals/${encodeURIComponent(refusal.id)}`)).status, 404);
+  for (const url of ['/api/v1/refusals/', '/api/v1/explain?ref='])
+    for (const [key, id] of [
+      [other, refusal.id],
+      [own, 'refusal:before-1'],
+    ] as const) {
+      const { status, body } = await api.call(key, 'GET', `${url}${encodeURIComponent(id)}`);
+      assert.deepEqual([status, body.code], [404, 'fact.unknown'], url);
+    }
 });
 
 test('the books are for those who run the installation', async (t) => {

@@ -5,6 +5,7 @@ import { Problem } from '../errors.ts';
 import type { Notice } from '../store/control-store.ts';
 import type { Reconciled } from '../throttle/reconcile.ts';
 import type { Refusal } from '../throttle/refusals.ts';
+import type { Viewer } from '../usage/index.ts';
 import { needInstallation } from './auth.ts';
 import { asking, type Context } from './context.ts';
 import { type App, NullableNumber, NullableText } from './provider.ts';
@@ -92,6 +93,23 @@ const lineOf = (row: Reconciled): string => {
 const PAGE = 100;
 const Limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 }));
 
+/** A refusal and the usage behind it. Throws Problem for one that is gone, or not the viewer's to see. */
+export const explainRefusal = async (
+  { aftermath: { refusals }, usage }: Pick<Context, 'aftermath' | 'usage'>,
+  id: string,
+  viewer: Viewer,
+): Promise<Static<typeof Explained>> => {
+  const refusal = refusals.get(id);
+  const rows = await refusals.behind(id, usage, viewer);
+  if (refusal === undefined || rows === null)
+    throw new Problem('fact.unknown', 'There is no such refusal, or it was too long ago: only the last ones are kept');
+  const behind = rows.map(({ meter, group, quantity, unit, state, explain }) => {
+    const { account = '', resource = '' } = group;
+    return { meter, account, resource, quantity, unit, state, explain };
+  });
+  return { refusal: refusalRow(refusal), usage: behind };
+};
+
 export const limitReportRoutes = (app: App, context: Context): void => {
   const { notices, refusals, ledger } = context.aftermath;
   const tags = ['limits'];
@@ -124,18 +142,7 @@ export const limitReportRoutes = (app: App, context: Context): void => {
   const why = { tags, summary: 'Why a call was refused, down to the usage behind it', params };
   app.get('/api/v1/refusals/:id', { schema: { ...why, response: { 200: Explained } } }, async (request) => {
     const { viewer } = asking(context, request, 'read');
-    const refusal = refusals.get(request.params.id);
-    const rows = await refusals.behind(request.params.id, context.usage, viewer);
-    if (refusal === undefined || rows === null)
-      throw new Problem(
-        'fact.unknown',
-        'There is no such refusal, or it was too long ago: only the last ones are kept',
-      );
-    const usage = rows.map(({ meter, group, quantity, unit, state, explain }) => {
-      const { account = '', resource = '' } = group;
-      return { meter, account, resource, quantity, unit, state, explain };
-    });
-    return { refusal: refusalRow(refusal), usage };
+    return explainRefusal(context, request.params.id, viewer);
   });
 
   const books = {

@@ -2,8 +2,10 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { type LimitRule, metersOf, REQUESTS } from '../domain/limit/limit.ts';
 import type { Entitlement, EntitlementRule, Plan, PlanLimit } from '../domain/limit/plan.ts';
+import { excessPerServer as excessPerServerOf, sharingOf } from '../domain/limit/sharing.ts';
+import type { PlanBilling, Price } from '../domain/price/price.ts';
 import type { Context } from './context.ts';
-import { NullableNumber } from './provider.ts';
+import { NullableNumber, NullableText } from './provider.ts';
 import { isoText } from './time.ts';
 
 const Rule = Type.Object({
@@ -31,6 +33,13 @@ export const LimitFields = {
   thresholds: Type.Array(Type.Integer(), { description: 'Percents at which a notice is told' }),
   actions: Type.Array(Type.String(), { description: 'Empty: all' }),
   fail: Type.Object({ mode: Type.String(), amount: Type.Optional(Type.Integer()) }),
+  sharing: Type.String({ description: 'Between servers: none, async or strict' }),
+  excessPerServer: Type.Optional(
+    Type.Integer({
+      description:
+        'How far above it all servers together may be, for each server beyond the first; left away where usage is metered',
+    }),
+  ),
   message: Type.String(),
   upgrade: Type.String(),
 };
@@ -44,6 +53,28 @@ export const EntitlementFields = {
   overage: Type.String({ description: 'block or allow' }),
 };
 const EntitlementRow = Type.Object(EntitlementFields);
+const PriceRow = Type.Object(
+  {
+    key: Type.String(),
+    name: Type.String(),
+    kind: Type.String({ description: 'fee or usage' }),
+    tax: Type.String({ description: 'Category; empty: the standard one' }),
+    from: Type.Optional(Type.String({ description: 'In force from then on only' })),
+    to: Type.Optional(Type.String({ description: 'In force until then only' })),
+  },
+  {
+    additionalProperties: true,
+    description: 'Further fields as docs/operating/plans.md has them; amounts are exact texts',
+  },
+);
+const BillingRow = Type.Object({
+  currency: Type.String(),
+  period: Type.Object({ unit: Type.String(), count: Type.Integer() }),
+  anchor: Type.String({ description: 'calendar or subscription' }),
+  trialDays: Type.Integer(),
+  minimum: NullableText(),
+  prices: Type.Array(PriceRow),
+});
 export const PlanRow = Type.Object({
   key: Type.String(),
   name: Type.String(),
@@ -53,6 +84,7 @@ export const PlanRow = Type.Object({
   removed: Type.Boolean(),
   entitlements: Type.Array(EntitlementRow),
   limits: Type.Array(LimitRow),
+  billing: Type.Optional(BillingRow),
 });
 
 /** Unit of what a limit counts, as UCUM writes it. */
@@ -63,6 +95,11 @@ export const unitOf = (context: Pick<Context, 'log'>, meter: string): string => 
 };
 
 const ruleRow = (rule: LimitRule | EntitlementRule): Static<typeof Rule> => ({ ...rule });
+
+const excessOf = (limit: PlanLimit): { excessPerServer?: number } => {
+  const excessPerServer = excessPerServerOf(limit);
+  return excessPerServer === null ? {} : { excessPerServer };
+};
 
 export const limitRow = (context: Pick<Context, 'log'>, limit: PlanLimit): Static<typeof LimitRow> => ({
   key: limit.key,
@@ -78,6 +115,8 @@ export const limitRow = (context: Pick<Context, 'log'>, limit: PlanLimit): Stati
   thresholds: [...limit.thresholds],
   actions: [...limit.actions],
   fail: { ...limit.fail },
+  sharing: sharingOf(limit),
+  ...excessOf(limit),
   message: limit.message,
   upgrade: limit.upgrade,
 });
@@ -86,6 +125,18 @@ export const entitlementRow = (
   context: Pick<Context, 'log'>,
   { key, meter, amount, per, overage }: Entitlement,
 ): Static<typeof EntitlementRow> => ({ key, meter, unit: unitOf(context, meter), amount, per, overage });
+
+const billingRow = ({ prices, period, ...terms }: PlanBilling): Static<typeof BillingRow> => ({
+  ...terms,
+  period: { ...period },
+  prices: prices.map(priceRow),
+});
+
+export const priceRow = ({ from, to, ...price }: Price): Static<typeof PriceRow> => ({
+  ...price,
+  ...(from === null ? {} : { from: isoText(from) }),
+  ...(to === null ? {} : { to: isoText(to) }),
+});
 
 export const planRow = (context: Pick<Context, 'log'>, plan: Plan): Static<typeof PlanRow> => ({
   key: plan.key,
@@ -96,4 +147,5 @@ export const planRow = (context: Pick<Context, 'log'>, plan: Plan): Static<typeo
   removed: plan.removed,
   entitlements: plan.entitlements.map((e) => entitlementRow(context, e)),
   limits: plan.limits.map((l) => limitRow(context, l)),
+  ...(plan.billing === null ? {} : { billing: billingRow(plan.billing) }),
 });

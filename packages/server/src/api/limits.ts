@@ -1,9 +1,10 @@
 /** Limits of the installation, and what is in force for an account: by which plan, with which amounts, refused or not. */
 import { type Static, Type } from '@sinclair/typebox';
-import type { InstallationLimit } from '../domain/limit/catalogue.ts';
+import type { Catalogue, InstallationLimit } from '../domain/limit/catalogue.ts';
 import type { LimitFact } from '../domain/limit/catalogue-fact.ts';
 import { defineLimit } from '../domain/limit/define-plans.ts';
 import { entitlementsAt, type HeldLimit, type InForce, inForce } from '../domain/limit/in-force.ts';
+import { covers } from '../domain/limit/timeline.ts';
 import { Problem } from '../errors.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
 import { BlockRow, blockRows } from './blocks.ts';
@@ -136,6 +137,15 @@ const installationRow = (context: Context, who: Principal, l: InstallationLimit)
   receipt: l.receipt,
 });
 
+/** Of each key what rules now, or did last, and what is put to begin later. */
+const shownLimits = (catalogue: Catalogue, now: number): InstallationLimit[] => {
+  const ruling = new Map([...catalogue.limitsAt(now)].map((l) => [l.limit.key, l]));
+  const planned = [...catalogue.allLimits()].filter(
+    (l) => l.from > now && l.receipt > (ruling.get(l.limit.key)?.receipt ?? 0),
+  );
+  return [...ruling.values(), ...planned];
+};
+
 const PutQuery = Type.Object({ ...SpanQuery, reason: Reason });
 
 const put = async (context: Context, who: Principal, text: string, query: Static<typeof PutQuery>) => {
@@ -148,8 +158,11 @@ const put = async (context: Context, who: Principal, text: string, query: Static
 };
 
 const end = async (context: Context, who: Principal, key: string, reason: string | undefined): Promise<void> => {
-  const found = context.log.book.catalogue.limit(key);
   const now = context.clock.now();
+  const { catalogue } = context.log.book;
+  const current = catalogue.limitAt(key, now);
+  // What is in force is ended, and what is planned with it; else what is planned is called off.
+  const found = current !== undefined && covers(current, now) ? current : catalogue.limit(key);
   if (found === undefined || (found.to !== null && found.to <= now))
     throw new Problem('limit.unknown', `The installation has no limit ${JSON.stringify(key)}`);
   const { limit, accounts, from } = found;
@@ -167,8 +180,14 @@ export const limitRoutes = (app: App, context: Context, turn: Turn): void => {
     { schema: { tags, summary: 'Limits of the installation, in no plan', response: { 200: Page(InstallationRow) } } },
     (request) => {
       const who = need(request, 'read');
-      const shown = [...context.log.book.catalogue.allLimits()].filter((l) => visible(context, who, l));
-      return { items: shown.map((l) => installationRow(context, who, l)).sort((a, b) => (a.key < b.key ? -1 : 1)) };
+      const shown = shownLimits(context.log.book.catalogue, context.clock.now()).filter((l) =>
+        visible(context, who, l),
+      );
+      return {
+        items: shown
+          .map((l) => installationRow(context, who, l))
+          .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)),
+      };
     },
   );
   app.delete(

@@ -6,6 +6,7 @@ import { checkRule } from '../domain/limit/check-rule.ts';
 import { overridables, withAmount } from '../domain/limit/override.ts';
 import { Problem } from '../errors.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
+import { Adjust, firstEnd, refuseBilled } from './billed.ts';
 import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { unitOf } from './limit-rows.ts';
@@ -26,6 +27,7 @@ const Create = Type.Object(
     key: Name('Key of a limit or an entitlement', 63),
     amount: Type.String({ maxLength: 64, description: 'Whole units, or with a unit such as `70 MB`, or `unlimited`' }),
     ...SpanQuery,
+    adjust: Adjust,
     reason: Reason,
   },
   { additionalProperties: false },
@@ -65,6 +67,8 @@ const override = async (context: Context, who: Principal, asked: Static<typeof C
   reach(context, who, account);
   const amount = amountOf(context, asked);
   const span = spanOf(asked, context.clock.now(), zoneOf(context, account));
+  // What is included is billed by too.
+  await refuseBilled(context, [account], span.from, asked.adjust);
   const fact: OverrideFact = { kind: 'override', account, key, amount, ...span };
   await context.log.append([fact], authorOf(who, '', asked.reason));
   return overrideRows(context, account);
@@ -110,7 +114,7 @@ export const overrideRoutes = (app: App, context: Context, turn: Turn): void => 
         tags,
         summary: 'Ends what is in force',
         params: Params,
-        querystring: EndQuery,
+        querystring: Type.Object({ ...EndQuery.properties, adjust: Adjust }),
         response: { 200: Page(OverrideRow) },
       },
     },
@@ -123,6 +127,7 @@ export const overrideRoutes = (app: App, context: Context, turn: Turn): void => 
         const ended = endedAt(spans, request.query, context.clock.now(), zoneOf(context, account));
         if (ended.length === 0)
           throw new Problem('limit.unknown', `There is no override of ${JSON.stringify(key)} then`);
+        await refuseBilled(context, [account], firstEnd(ended), request.query.adjust);
         const facts = ended.map(
           ({ amount, from, to }): OverrideFact => ({ kind: 'override', account, key, amount, from, to }),
         );

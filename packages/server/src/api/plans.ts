@@ -70,8 +70,8 @@ const removal = (context: Context, key: string, from: number): PlanFact => {
     throw new Problem('plan.in_use', `The account ${JSON.stringify(account)} has the plan ${key}`);
   const plan = context.log.book.catalogue.plan(key);
   if (plan === undefined) throw new Problem('plan.unknown');
-  const { name, entitlements, limits } = plan;
-  return { kind: 'plan', plan: { key, name, entitlements, limits }, from, removed: true };
+  const { name, entitlements, limits, billing } = plan;
+  return { kind: 'plan', plan: { key, name, entitlements, limits, billing }, from, removed: true };
 };
 
 const apply = async (context: Context, who: Principal, text: string, query: Apply): Promise<Static<typeof Changes>> => {

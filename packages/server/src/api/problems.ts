@@ -1,8 +1,11 @@
 /** Every failure of a request leaves as problem+json with a code of the registry. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { ByHandError } from '../billing/index.ts';
+import { LedgerError } from '../billing/ledger/ledger-error.ts';
 import { CalendarError } from '../domain/calendar.ts';
 import { type ErrorCode, errors, isErrorCode, Problem, problemBody } from '../errors.ts';
+import { BooksError } from '../store/billing-checks.ts';
 import { StoreError } from '../store/errors.ts';
 import { UsageError } from '../usage/index.ts';
 import type { App } from './provider.ts';
@@ -33,6 +36,9 @@ export const toProblem = (error: unknown): Problem => {
   if (error instanceof Problem) return error;
   if ((error instanceof UsageError || error instanceof CalendarError) && isErrorCode(error.code))
     return new Problem(error.code, error.message);
+  if (error instanceof BooksError && isErrorCode(error.code)) return new Problem(error.code, error.message);
+  if ((error instanceof LedgerError || error instanceof ByHandError) && isErrorCode(error.code))
+    return new Problem(error.code, error.message, error.field === '' ? {} : { pointer: `/${error.field}` });
   if (error instanceof StoreError)
     return error.transient
       ? new Problem('store.unavailable', error.message, { retryAfterSeconds: 2 })

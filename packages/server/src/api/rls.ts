@@ -1,7 +1,7 @@
 /** Rate limit domains for Envoy: their configurations, and the JSON twin of the gRPC service. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Problem } from '../errors.ts';
-import { ACCOUNTS_DOMAIN, RlsError } from '../throttle/rls/answer.ts';
+import { ACCOUNTS_DOMAIN, RlsError } from '../throttle/rls/call.ts';
 import { importEnvoy } from '../throttle/rls/envoy-config.ts';
 import { requestFromJson, responseToJson } from '../throttle/rls/json.ts';
 import { needInstallation } from './auth.ts';

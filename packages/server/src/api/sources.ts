@@ -1,13 +1,13 @@
 /** Sources: who reports, how complete it is, when it last spoke and how far its clock is off. */
 import { type Static, Type } from '@sinclair/typebox';
-import type { SourceFact, UnobservedFact } from '../domain/control-fact.ts';
-import { SKEW_LIMIT_MS } from '../domain/stamp.ts';
+import type { SourceFact } from '../domain/control-fact.ts';
 import { Problem } from '../errors.ts';
 import { maySpeakFor, need } from './auth.ts';
 import { authorOf, type Context, tenantOf } from './context.ts';
 import { type App, NullableNumber, NullableText, Words } from './provider.ts';
 import { Page, Reason } from './schemas.ts';
-import { instantOf, isoText } from './time.ts';
+import { SourceReport, takeReport } from './source-report.ts';
+import { isoText } from './time.ts';
 
 const completeness = ['declared', 'assumed'] as const;
 export const SourceRow = Type.Object({
@@ -29,24 +29,6 @@ const Update = Type.Object(
     graceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 604_800 })),
     settleAfterSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 31_536_000 })),
     reason: Reason,
-  },
-  { additionalProperties: false },
-);
-
-const Report = Type.Object(
-  {
-    spoolDepth: Type.Optional(Type.Integer({ minimum: 0 })),
-    lost: Type.Optional(
-      Type.Array(
-        Type.Object({
-          from: Type.String({ description: 'RFC 3339' }),
-          to: Type.String(),
-          records: Type.Optional(Type.Integer({ minimum: 0, description: 'Measurements known to be gone' })),
-          reason: Type.Optional(Type.String({ maxLength: 256 })),
-        }),
-        { maxItems: 1000, description: 'What it could not see or could not keep; none of it may end in the future' },
-      ),
-    ),
   },
   { additionalProperties: false },
 );
@@ -102,49 +84,6 @@ export const sourceRows = async (context: Context): Promise<Static<typeof Source
   });
 };
 
-/** Sources whose depth of spool is kept. */
-const SPOOLS_MAX = 100_000;
-
-/** The one told last stands at the end, so that of too many those go first that have been silent for longest. */
-const keepDepth = (spools: Context['spools'], name: string, depth: number): void => {
-  spools.delete(name);
-  spools.set(name, depth);
-  for (const oldest of spools.keys()) {
-    if (spools.size <= SPOOLS_MAX) break;
-    spools.delete(oldest);
-  }
-};
-
-type Lost = NonNullable<Static<typeof Report>['lost']>[number];
-
-/** What of it is new: an agent says it again after a lost answer, and once is enough. Throws for what cannot have been lost. */
-const lostFacts = (
-  context: Context,
-  tenant: string,
-  source: string,
-  lost: readonly Lost[],
-): { facts: UnobservedFact[]; reasons: string[] } => {
-  const known = new Set(context.log.book.lostBy(tenant, source).map(({ from, to }) => `${from}-${to}`));
-  const facts: UnobservedFact[] = [];
-  const reasons: string[] = [];
-  for (const [i, { reason = 'lost', records, ...interval }] of lost.entries()) {
-    const pointer = `/lost/${i}`;
-    const [from, to] = [instantOf(interval.from, `lost/${i}/from`), instantOf(interval.to, `lost/${i}/to`)];
-    if (from >= to) throw new Problem('request.invalid', 'An interval ends after it begins.', { pointer });
-    if (to > context.clock.now() + SKEW_LIMIT_MS) throw notYet(`${pointer}/to`, interval.to);
-    if (known.has(`${from}-${to}`)) continue;
-    known.add(`${from}-${to}`);
-    facts.push({ kind: 'unobserved', series: null, source, from, to });
-    reasons.push(records === undefined ? reason : `${reason}, ${records} records`);
-  }
-  return { facts, reasons };
-};
-
-const notYet = (pointer: string, to: string): Problem => {
-  const detail = `The interval ends at ${to}, which is still to come: nothing can be lost by then. Is the sender's clock right?`;
-  return new Problem('request.invalid', detail, { pointer });
-};
-
 export const sourceRoutes = (app: App, context: Context): void => {
   const tags = ['sources'];
   app.get('/api/v1/sources', { schema: { tags, response: { 200: Page(SourceRow) } } }, async (request) => {
@@ -161,7 +100,7 @@ export const sourceRoutes = (app: App, context: Context): void => {
         tags,
         summary: 'An agent about itself: what waits in its spool, and what it lost',
         params: Params,
-        body: Report,
+        body: SourceReport,
         response: { 200: SourceRow },
       },
     },
@@ -171,10 +110,7 @@ export const sourceRoutes = (app: App, context: Context): void => {
       if (!maySpeakFor(who, id)) throw new Problem('auth.source');
       const tenant = who.account ?? '';
       const name = JSON.stringify([tenant, id]);
-      const { spoolDepth, lost = [] } = request.body;
-      const { facts, reasons } = lostFacts(context, tenant, id, lost);
-      if (spoolDepth !== undefined) keepDepth(context.spools, name, spoolDepth);
-      if (facts.length > 0) await context.log.append(facts, authorOf(who, tenant, undefined), reasons);
+      await takeReport(context, authorOf(who, tenant, undefined), id, request.body);
       return row(context, tenant, id, (await lastSeen(context)).get(name));
     },
   );

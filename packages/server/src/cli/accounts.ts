@@ -1,5 +1,6 @@
 /** tollgate accounts: the tree of tenants. */
 import type { Command } from 'commander';
+import { addOnCommands } from './add-ons.ts';
 import { connect } from './connect.ts';
 import { type Io, json } from './io.ts';
 import { subscriptionCommands } from './subscriptions.ts';
@@ -56,4 +57,5 @@ export const accountsCommand = (program: Command, io: Io): void => {
       io.out(`Changed account ${account.id}.\n`);
     });
   subscriptionCommands(accounts, io);
+  addOnCommands(accounts, io);
 };

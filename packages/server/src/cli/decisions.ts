@@ -101,8 +101,15 @@ export const refusalsCommand = (limits: Command, io: Io): void => {
 };
 
 const behind = async (io: Io, id: string): Promise<void> => {
-  const { refusal, usage } = await connect(io).call('GET /api/v1/refusals/{id}', { params: { id } });
-  if (io.flags.json) return json(io, { refusal, usage });
+  const explained = await refusalOf(io, id);
+  if (io.flags.json) return json(io, explained);
+  showRefusal(io, explained);
+};
+
+export type ExplainedRefusal = Awaited<ReturnType<typeof refusalOf>>;
+const refusalOf = (io: Io, id: string) => connect(io).call('GET /api/v1/refusals/{id}', { params: { id } });
+
+export const showRefusal = (io: Io, { refusal, usage }: ExplainedRefusal): void => {
   io.out(`${refusal.at} ${plain(refusal.account)} ${refusal.kind}: ${plain(refusal.detail || refusal.reason)}\n`);
   if (refusal.limit !== null)
     io.out(`limit ${plain(refusal.limit)}, version ${refusal.version}, plan ${plain(refusal.plan ?? 'none')}\n`);

@@ -1,7 +1,10 @@
-/** tollgate explain: from a record to the readings that made it. */
+/** tollgate explain: from a record or a refusal to the readings that made it. */
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
+import { type ExplainedRefusal, showRefusal } from './decisions.ts';
+import { type ExplainedLine, showLine } from './explain-line.ts';
 import { type Io, json } from './io.ts';
+import { wholeOf } from './options.ts';
 import { grouped, unitText } from './quantity.ts';
 import { plain, table } from './table.ts';
 
@@ -36,7 +39,20 @@ interface Explained {
   event?: Record<string, unknown>;
   voided?: boolean;
   counted?: { meter: string; record: string | null }[];
+  /** Lines of invoices that a fact is in. */
+  lines?: { line: string; name: string }[];
 }
+
+const showInvoiced = (io: Io, { lines = [] }: Explained): void => {
+  if (lines.length === 0) return;
+  io.out('\nBilled on\n');
+  io.out(
+    table(lines, [
+      { title: 'line', cell: (l) => l.line },
+      { title: 'for', cell: (l) => l.name },
+    ]),
+  );
+};
 
 /** The records of a series, of whatever kind its meter is. */
 const showRecords = (io: Io, e: Explained): void => {
@@ -113,14 +129,27 @@ const showEvent = (io: Io, e: Explained): void => {
 
 export const explainCommand = (program: Command, io: Io): void => {
   program
-    .command('explain <record>')
-    .description('why a record is what it is; names come from `tollgate usage --records`')
-    .addHelpText('after', '\n<record>: SERIES@TIME, SERIES@FROM/TO, receipt:NUMBER or event:SOURCE/ID\n')
-    .action(async (ref: string) => {
-      const explained = (await connect(io).call('GET /api/v1/explain', { query: { ref } })) as unknown as Explained;
+    .command('explain <what>')
+    .description(
+      'why a line, a record or a refusal is what it is; names come from `tollgate invoices show`, `tollgate usage --records` and `tollgate limits refusals`',
+    )
+    .option('--as-of <frontier>', 'by the facts up to this receipt, as an invoice has it')
+    .addHelpText(
+      'after',
+      '\n<what>: INVOICE:LINE, SERIES@TIME, SERIES@FROM/TO, receipt:NUMBER, event:SOURCE/ID or refusal:ID\n',
+    )
+    .action(async (ref: string, o: { asOf?: string }) => {
+      const query = { ref, ...(o.asOf === undefined ? {} : { asOf: wholeOf(o.asOf, '--as-of') }) };
+      const explained = (await connect(io).call('GET /api/v1/explain', { query })) as unknown as
+        | Explained
+        | ExplainedLine
+        | ({ kind: 'refusal' } & ExplainedRefusal);
       if (io.flags.json) return json(io, explained);
+      if (explained.kind === 'refusal') return showRefusal(io, explained);
+      if (explained.kind === 'line') return showLine(io, explained);
       if (explained.kind === 'counter') showCounter(io, explained);
       else if (explained.kind === 'tally') showTally(io, explained);
       else showEvent(io, explained);
+      showInvoiced(io, explained);
     });
 };

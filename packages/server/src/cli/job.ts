@@ -43,6 +43,12 @@ const finished = async (io: Io, client: Client) => {
   }
 };
 
+/** Runs the usage job now and waits for it, with a bar. */
+export const runJob = async (io: Io, client: Client): Promise<void> => {
+  await client.call('POST /api/v1/job/run', { query: { wait: false } });
+  await withProgress(io, finished(io, client), windowsDone(client));
+};
+
 export const jobCommand = (program: Command, io: Io): void => {
   const job = program.command('job').description('how far usage is computed');
   job
@@ -79,8 +85,7 @@ export const jobCommand = (program: Command, io: Io): void => {
     .description('run the job now and wait for it')
     .action(async () => {
       const client = connect(io);
-      await client.call('POST /api/v1/job/run', { query: { wait: false } });
-      await withProgress(io, finished(io, client), windowsDone(client));
+      await runJob(io, client);
       const status = await client.call('GET /api/v1/job');
       if (io.flags.json) return json(io, status);
       show(io, status);

@@ -59,4 +59,12 @@ export const ruleText = ({ rule, unit }: Pick<LimitLike, 'rule' | 'unit'>): stri
 
 export const kindText = ({ hard, shadow }: LimitLike): string => `${hard ? 'hard' : 'soft'}${shadow ? ', shadow' : ''}`;
 
+/** Between servers: nothing for one that each counts alone. */
+export const sharingText = (limit: Pick<LimitLike, 'unit'> & { sharing: string; excessPerServer?: number }): string =>
+  limit.sharing === 'async' && limit.excessPerServer !== undefined
+    ? `async, +${amountText(limit.excessPerServer, limit.unit)} a further server`
+    : limit.sharing === 'none'
+      ? ''
+      : limit.sharing;
+
 export const scopeText = ({ scope, dimension }: LimitLike): string => (scope === 'account' ? '' : (dimension ?? scope));

@@ -3,8 +3,9 @@ import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { importCommand, noticesCommand, reconcileCommand, refusalsCommand } from './decisions.ts';
 import { type Io, json } from './io.ts';
-import { kindText, ruleText, scopeText } from './limit-text.ts';
+import { kindText, ruleText, scopeText, sharingText } from './limit-text.ts';
 import { simulateCommand } from './limits-simulate.ts';
+import { adjusting } from './options.ts';
 import { readText, sendText } from './plans.ts';
 import { plain, table } from './table.ts';
 
@@ -35,6 +36,7 @@ const list = (limits: Command, io: Io): void => {
           { title: 'rule', cell: (l) => ruleText(l) },
           { title: 'kind', cell: (l) => kindText(l) },
           { title: 'for each', cell: (l) => scopeText(l) },
+          { title: 'shared', cell: (l) => sharingText(l) },
           { title: 'accounts', cell: (l) => (l.all ? 'all' : l.accounts.join(' ')) },
           { title: 'actions', cell: (l) => l.actions.join(' ') },
           { title: 'from', cell: (l) => l.from },
@@ -67,8 +69,21 @@ const show = (limits: Command, io: Io): void => {
           ),
         );
       const rows = [
-        ...state.limits.map((l) => ({ ...l, amount: ruleText(l), kind: kindText(l), each: scopeText(l) })),
-        ...state.lifted.map((l) => ({ ...l, amount: 'unlimited', kind: '', each: '', actions: [] as string[] })),
+        ...state.limits.map((l) => ({
+          ...l,
+          amount: ruleText(l),
+          kind: kindText(l),
+          each: scopeText(l),
+          shared: sharingText(l),
+        })),
+        ...state.lifted.map((l) => ({
+          ...l,
+          amount: 'unlimited',
+          kind: '',
+          each: '',
+          shared: '',
+          actions: [] as string[],
+        })),
       ];
       if (rows.length > 0) io.out('\n');
       io.out(
@@ -78,6 +93,7 @@ const show = (limits: Command, io: Io): void => {
           { title: 'amount', cell: (l) => l.amount },
           { title: 'kind', cell: (l) => l.kind },
           { title: 'for each', cell: (l) => l.each },
+          { title: 'shared', cell: (l) => l.shared },
           { title: 'given', cell: (l) => (l.given === 'own' ? '' : l.given) },
           { title: 'actions', cell: (l) => l.actions.join(' ') },
           { title: 'version', cell: (l) => String(l.version), right: true },
@@ -122,22 +138,26 @@ const override = (limits: Command, io: Io): void => {
   const set = limits
     .command('override <account> <key> <amount>')
     .description('another amount of a limit or an entitlement for one account, such as "70 MB" or unlimited');
-  reason(spanOptions(set)).action(async (account: string, key: string, amount: string, o: SpanOptions) => {
-    const { items } = await connect(io).call('POST /api/v1/overrides', { body: { account, key, amount, ...o } });
-    if (io.flags.json) return json(io, items);
-    io.out(`${plain(account)} has ${plain(amount)} of ${plain(key)}.\n`);
-  });
+  adjusting(reason(spanOptions(set))).action(
+    async (account: string, key: string, amount: string, o: SpanOptions & { adjust?: boolean }) => {
+      const { items } = await connect(io).call('POST /api/v1/overrides', { body: { account, key, amount, ...o } });
+      if (io.flags.json) return json(io, items);
+      io.out(`${plain(account)} has ${plain(amount)} of ${plain(key)}.\n`);
+    },
+  );
   const reset = limits
     .command('reset <account> <key>')
     .description('end an override: the amount of the plan holds again');
-  reason(reset).action(async (account: string, key: string, query: { reason?: string }) => {
-    const { items } = await connect(io).call('DELETE /api/v1/overrides/{account}/{key}', {
-      params: { account, key },
-      query,
-    });
-    if (io.flags.json) return json(io, items);
-    io.out(`${plain(account)} has the amount of its plan again.\n`);
-  });
+  adjusting(reason(reset)).action(
+    async (account: string, key: string, query: { adjust?: boolean; reason?: string }) => {
+      const { items } = await connect(io).call('DELETE /api/v1/overrides/{account}/{key}', {
+        params: { account, key },
+        query,
+      });
+      if (io.flags.json) return json(io, items);
+      io.out(`${plain(account)} has the amount of its plan again.\n`);
+    },
+  );
 };
 
 const block = (limits: Command, io: Io): void => {

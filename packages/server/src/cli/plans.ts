@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
 import { amountText, kindText, ruleText, scopeText } from './limit-text.ts';
+import { billingText } from './price-text.ts';
 import { plain, table } from './table.ts';
 
 interface Changes {
@@ -102,7 +103,8 @@ const apply = async (io: Io, file: string, o: ApplyOptions): Promise<void> => {
   io.out(`Applied, in force from ${done.from}.\n`);
 };
 
-export const plansCommand = (program: Command, io: Io): void => {
+/** The command, so that others can add to it. */
+export const plansCommand = (program: Command, io: Io): Command => {
   const plans = program.command('plans').description('what is included, and which limits come with it');
   plans
     .command('list', { isDefault: true })
@@ -154,6 +156,7 @@ export const plansCommand = (program: Command, io: Io): void => {
           { title: 'actions', cell: (l) => l.actions.join(' ') },
         ]),
       );
+      if (plan.billing !== undefined) io.out(`\n${billingText(plan.billing)}`);
     });
   plans
     .command('apply <file>')
@@ -164,4 +167,5 @@ export const plansCommand = (program: Command, io: Io): void => {
     .option('--from <time>', 'when they come into force (default: now)')
     .option('--reason <text>', 'why, for the audit log')
     .action((file: string, o: ApplyOptions) => apply(io, file, o));
+  return plans;
 };

@@ -2,6 +2,7 @@
 import type { Operations } from '@tollgate/client';
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
+import { showCost } from './cost.ts';
 import { type Io, json } from './io.ts';
 import { grouped, near, unitText } from './quantity.ts';
 import { table } from './table.ts';
@@ -22,6 +23,7 @@ interface Options {
   asOf?: string;
   records?: boolean;
   csv?: boolean;
+  cost?: boolean;
 }
 
 const queryOf = (o: Options): Query => ({
@@ -93,7 +95,9 @@ export const usageCommand = (program: Command, io: Io): void => {
     .option('--as-of <frontier>', 'as it was known then')
     .option('--records', 'every record, with the name `tollgate explain` takes')
     .option('--csv', 'as CSV')
+    .option('--cost', 'what the running period of the accounts costs so far, and a forecast')
     .action(async (options: Options) => {
+      if (options.cost) return showCost(io, options.account);
       if (options.csv) {
         const { limit: _limit, ...query } = queryOf(options);
         const pairs = Object.entries(query).flatMap(([name, v]) =>

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
+import { Billing } from '../../billing/index.ts';
 import { type Config, loadConfig } from '../../config.ts';
 import { declareResources } from '../../declare-resources.ts';
 import type { ControlBody, Scope } from '../../domain/control-fact.ts';
@@ -125,6 +126,11 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     publish: null,
     report: () => undefined,
   });
+  const billing = new Billing({
+    ...{ control, log, usage, store, registry, clock, holder: 'test' },
+    pause: () => Promise.resolve(),
+    report: () => undefined,
+  });
   const throttling = new ThrottleService({
     book: () => log.book,
     control,
@@ -151,6 +157,7 @@ const openContext = async (clock: TestClock, config: Config, dir: string): Promi
     receipts,
     ingest,
     usage,
+    billing,
     throttle: throttling.throttle,
     leases: throttling.leases,
     rateLimits: throttling.rateLimits,
