@@ -3,7 +3,7 @@ import { isBench, optionsOf, say } from './common.ts';
 
 const [name, ...rest] = process.argv.slice(2);
 if (name === undefined || !/^[a-z]+$/.test(name)) {
-  say('usage: npm run bench -- ingest|job|query|agent|decide|rls [--json] [--key value ...]');
+  say('usage: npm run bench -- ingest|job|query|agent|decide|rls|shared|invoice [--json] [--key value ...]');
   process.exit(2);
 }
 const options = optionsOf(rest);

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs' | 'nft' | 'iptables' | 'node-exporter';
+export type Need = 'root' | 'linux' | 'netns' | 'strace' | 'tmpfs' | 'nft' | 'iptables' | 'node-exporter' | 'pdftotext';
 
 /** Long forms run under CI=true only. */
 export const isLong = process.env.CI === 'true';
@@ -32,6 +32,7 @@ const checks: Record<Need, () => boolean> = {
   iptables: () =>
     isRoot() && quiet('unshare', ['--net', 'iptables-save', '-c']) && quiet('iptables-legacy', ['--version']),
   'node-exporter': () => quiet('prometheus-node-exporter', ['--version']),
+  pdftotext: () => quiet('pdftotext', ['-v']),
   strace: () => quiet('strace', ['-f', '-o', '/dev/null', 'true']),
   tmpfs: () =>
     isRoot() &&

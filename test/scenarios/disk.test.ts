@@ -221,8 +221,8 @@ for (const [name, spoil] of [
   ['cut off', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 2))],
   ['gone', (file: string) => unlinkSync(file)],
 ] as const) {
-  // Each way costs two starts of the server: the short form plays the likeliest.
-  if (!isLong && name !== 'empty') continue;
+  // Each way costs two starts of the server.
+  if (!isLong) break;
   test(`readings whose projection is ${name} after a power loss are all there`, { skip: needs('linux') }, async () => {
     const dataDir = makeDataDir();
     const used = async (server: Server): Promise<bigint> => {

@@ -1,15 +1,19 @@
-/** OpenMeter's public SDK, unchanged, drives events, meters and meter queries of the real server. */
+/**
+ * OpenMeter's public SDK, unchanged, drives events, meters and meter queries of the real server. The short form drives the
+ * API over the model stores with it (api/openmeter.test.ts).
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OpenMeter } from '@openmeter/sdk';
 import { eventually } from '../http.ts';
+import { isLong, LONG_FORM } from '../needs.ts';
 import { withServer } from '../server.ts';
 import { runJob } from '../usage.ts';
 
 const HOUR = 3_600_000;
 const FROM = Math.floor((Date.now() - 4 * HOUR) / HOUR) * HOUR;
 
-test('OpenMeter’s SDK creates meters, sends events and queries usage', () =>
+test('OpenMeter’s SDK creates meters, sends events and queries usage', { skip: isLong ? false : LONG_FORM }, () =>
   withServer(async (server) => {
     const client = new OpenMeter({ baseUrl: server.url, apiKey: server.key });
 
@@ -112,4 +116,5 @@ test('OpenMeter’s SDK creates meters, sends events and queries usage', () =>
         return status !== undefined && status >= 400 && status < 500;
       },
     );
-  }));
+  }),
+);

@@ -23,7 +23,7 @@ import {
   storedRecords,
 } from '../simulation/workers.ts';
 
-const SEEDS = isLong ? 200 : 5;
+const SEEDS = isLong ? 200 : 2;
 const GROUPS = 2;
 const T0 = Date.UTC(2026, 0, 5);
 const HOURS = 5;

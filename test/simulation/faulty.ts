@@ -51,13 +51,14 @@ const diskError = (): StoreError => new StoreError('store.unavailable', 'the sim
 
 /** Names of methods that change the store; of these, commits of facts are handled by their writer. */
 const WRITES =
-  /^(append|register|write|close(Counters)?$|advance|create|split|merge|start|finish|add|resolve|set[A-Z]|lease|acquire|release)/;
+  /^(append|register|write|close(Counters)?$|advance|create|split|merge|start|finish|add|resolve|set[A-Z]|lease|acquire|release|finalise|save|remove|change|post|hold)/;
 
 /** Wraps every asynchronous method. Synchronous members and async iterables pass through. */
 export const withFaults = <T extends object>(inner: T, faults: Faults): T =>
   new Proxy(inner, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name, target);
+      if (name === 'billing' && typeof member === 'object' && member !== null) return withFaults(member, faults);
       if (typeof member !== 'function' || typeof name !== 'string') return member;
       if (name === 'writer') return () => new FaultyWriter((target as unknown as UsageStore).writer(), faults);
       if (name === 'close') return () => Promise.resolve();

@@ -1,11 +1,12 @@
 /**
- * One server in this process, on the model stores: ingest, control log, job, queries, explain. It can die between any
+ * One server in this process, on the model stores: ingest, control log, job, queries, explain, invoice runs. It can die between any
  * two steps and come back on what was durable. Its clock may step; its disk and its pauses are the caller's faults.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BatchOutcome } from '@tollgate/event';
+import { InvoiceRuns } from 'tollgate/billing/run/runs.js';
 import { Problem } from 'tollgate/errors.js';
 import { Ingest } from 'tollgate/ingest/index.js';
 import { ControlLog } from 'tollgate/store/control-log.js';
@@ -59,10 +60,14 @@ export class Machine {
   readonly log: ControlLog;
   readonly registry: SeriesRegistry;
   readonly receipts: Receipts;
+  readonly runs: InvoiceRuns;
   readonly reports: string[];
 
-  private constructor(parts: Pick<Machine, 'life' | 'ingest' | 'usage' | 'log' | 'registry' | 'receipts' | 'reports'>) {
+  private constructor(
+    parts: Pick<Machine, 'life' | 'ingest' | 'usage' | 'log' | 'registry' | 'receipts' | 'runs' | 'reports'>,
+  ) {
     this.life = parts.life;
+    this.runs = parts.runs;
     this.ingest = parts.ingest;
     this.usage = parts.usage;
     this.log = parts.log;
@@ -101,6 +106,8 @@ export class Machine {
       limits: { tableBits: 12 },
     });
     const reports: string[] = [];
+    const report = (event: string, detail: Record<string, unknown>): void =>
+      void reports.push(`${event} ${JSON.stringify(detail)}`);
     const usage = new Usage({
       usage: store,
       control,
@@ -112,10 +119,21 @@ export class Machine {
       groups: GROUPS,
       publish: null,
       ...(options.job ? { settings: options.job } : {}),
-      report: (event, detail) => reports.push(`${event} ${JSON.stringify(detail)}`),
+      report,
+    });
+    const runs = new InvoiceRuns({
+      billing: control.billing,
+      meteredAt: (asOf) => usage.meteredAt(asOf),
+      store,
+      registry,
+      clock,
+      holder,
+      pause: async () => undefined,
+      report,
+      batch: 2,
     });
     up = true;
-    return new Machine({ life, ingest, usage, log, registry, receipts, reports });
+    return new Machine({ life, ingest, usage, log, registry, receipts, runs, reports });
   }
 
   /** As POST /api/v1/events in batch mode. */

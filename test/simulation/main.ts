@@ -1,10 +1,11 @@
 /**
- * npm run simulate -- --seed N --runs M [--engine model|real] [--hours H]
+ * npm run simulate -- --seed N --runs M [--engine model|real] [--hours H] [--bills]
  *
  * Plays M seeds from N on and prints a line for each; the first broken law ends it with the seed that shows it. The real
- * engines play one seed a process.
+ * engines play one seed a process. `--bills`: days that end in invoices and ledger.
  */
 import { parseArgs } from 'node:util';
+import { playBills } from './bills.ts';
 import { makeDisk, removeDisk } from './machine.ts';
 import { play } from './play.ts';
 
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '1' },
     engine: { type: 'string', default: 'model' },
     hours: { type: 'string' },
+    bills: { type: 'boolean', default: false },
   },
 });
 const first = Number(values.seed);
@@ -24,7 +26,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const onModel = async (seed: number): Promise<void> => {
   const disk = makeDisk();
   try {
-    say(`seed ${seed}: ${JSON.stringify(await play(seed, disk, { hours }))}`);
+    const played = values.bills ? await playBills(seed, disk) : await play(seed, disk, { hours });
+    say(`seed ${seed}: ${JSON.stringify(played)}`);
   } finally {
     removeDisk(disk);
   }

@@ -1,7 +1,7 @@
 /** Real processes, a real disk and a real socket: kill -9, SIGTERM, and a server that misbehaves. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -36,7 +36,8 @@ class Lives {
     this.folder = await mkdtemp(join(tmpdir(), 'tollgate-kill-'));
   }
 
-  async live(ms: number, signal: NodeJS.Signals, seed: number): Promise<number | NodeJS.Signals | null> {
+  /** Ends once it has said `measured` lines and its spool holds something: on a busy machine that takes longer. */
+  async live(measured: number, signal: NodeJS.Signals, seed: number): Promise<number | NodeJS.Signals | null> {
     const process: ChildProcess = spawn(
       globalThis.process.execPath,
       [child, this.url, join(this.folder, 'spool'), String(seed)],
@@ -48,18 +49,24 @@ class Lives {
       process.once('exit', (code, by) => done(by ?? code)),
     );
     const lines = createInterface({ input: process.stdout as NodeJS.ReadableStream });
-    const begun = new Promise<void>((done) => lines.once('line', () => done()));
+    const enough = this.lines.length + measured;
     lines.on('line', (line) => {
       const said = JSON.parse(line) as Partial<Line>;
       if (said.added !== undefined) this.lines.push(said as Line);
     });
     const read = new Promise((done) => lines.once('close', done));
-    await begun;
-    await sleep(ms);
+    while (process.exitCode === null && (this.lines.length < enough || !(await this.hasWritten()))) await sleep(5);
     process.kill(signal);
     const how = await ended;
     await read;
     return how;
+  }
+
+  private async hasWritten(): Promise<boolean> {
+    const spool = join(this.folder, 'spool');
+    const names = await readdir(spool).catch(() => []);
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(spool, name)).catch(() => null))?.size));
+    return sizes.some((size) => (size ?? 0) > 0);
   }
 
   /** What is left in the spool is sent. Resolves to what the server was told is lost: a spool forgets what it was told. */
@@ -74,10 +81,10 @@ class Lives {
       bucketMs: 1000,
     });
     usage.start();
-    for (let i = 0; i < 500 && usage.status().depth > 0; i++) await sleep(20);
-    const { depth } = usage.status();
-    await usage.stop();
-    assert.equal(depth, 0);
+    while (usage.status().depth > 0) await sleep(20);
+    // The bucket that was open is sent by the end, however busy the machine is.
+    await usage.stop(60_000);
+    assert.equal(usage.status().depth, 0);
     // A crash between the report and the next flush has it told again.
     const told = new Map(this.sink.reports.flatMap(({ lost }) => lost.map((own) => [JSON.stringify(own), own])));
     return [...told.values()].map(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) }));
@@ -129,10 +136,9 @@ test('kill -9 while a misbehaving server is published to: nothing twice, nothing
     let turn = 0;
     lives.sink.mood = () => moods[turn++ % moods.length] as Mood;
     const rounds = isLong ? 12 : 2;
-    for (let i = 0; i < rounds; i++)
-      assert.equal(await lives.live(350 + ((i * 97) % 400), 'SIGKILL', i + 1), 'SIGKILL');
+    for (let i = 0; i < rounds; i++) assert.equal(await lives.live(25 + ((i * 7) % 40), 'SIGKILL', i + 1), 'SIGKILL');
     const lost = await lives.finish();
-    // A life that was killed before it wrote anything has nothing to tell: on a busy machine that happens.
+    // A life that was killed before it wrote anything of its own has nothing to tell.
     assert.ok(lost.length >= 1 && lost.length <= rounds, `${lost.length} intervals of ${rounds} lives`);
     lives.check(lost);
     const { mode } = await stat(join(lives.folder, 'spool'));
@@ -141,7 +147,7 @@ test('kill -9 while a misbehaving server is published to: nothing twice, nothing
 
 test('SIGTERM loses nothing, and what was acknowledged equals what was measured', () =>
   withLives(async (lives) => {
-    assert.equal(await lives.live(400, 'SIGTERM', 7), 0);
+    assert.equal(await lives.live(30, 'SIGTERM', 7), 0);
     lives.check([]);
     const totals = lives.sink.totals();
     const truth = new Map<string, number>();

@@ -16,6 +16,8 @@ const usage = await openUsage({
   waitMaxMs: 100,
   segmentBytes: 20_000,
   signals: ['SIGTERM'],
+  // A busy machine is no reason to leave something in the spool.
+  graceMs: 60_000,
   report: ({ level, message }) => void (level === 'error' && process.stderr.write(`${message}\n`)),
 });
 usage.start();
