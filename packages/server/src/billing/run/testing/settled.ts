@@ -26,12 +26,16 @@ const DAY = 86_400_000;
 export async function checkSettled({ billing, usage }: BillingWorld, accounts: readonly string[]): Promise<void> {
   const billed = new Map<string, bigint>();
   const ends = new Map<string, number>();
+  /** Of who is paid for by somebody who never had anything to pay: what was billed before counts all the same. */
+  const endsFor = new Map<string, number>();
   for (const { id } of await billing.invoices({ kind: 'invoice', limit: 1000 })) {
     const invoice = await billing.invoice(id);
     assert.ok(invoice);
     if (invoice.voidedBy !== null) continue;
     ends.set(invoice.account, Math.max(invoice.to, ends.get(invoice.account) ?? 0));
-    for (const { key, amount } of readDocument(invoice.document).lines) {
+    const { lines, accounts: of = [invoice.account] } = readDocument(invoice.document);
+    for (const id of of) endsFor.set(id, Math.max(invoice.to, endsFor.get(id) ?? 0));
+    for (const { key, amount } of lines) {
       billed.set(key, (billed.get(key) ?? 0n) + BigInt(amount));
     }
   }
@@ -40,7 +44,7 @@ export async function checkSettled({ billing, usage }: BillingWorld, accounts: r
   const known = new Set<string>();
   for (const account of accounts) {
     const payer = book.billing.payerOf(account);
-    const to = ends.get(payer) ?? 0;
+    const to = ends.get(payer) ?? endsFor.get(account) ?? 0;
     const frame = { from: 0, to, next: to + 500 * DAY };
     const histories = [historyOf(book, account)];
     const { conventions } = partiesOf(book, payer).entity;
