@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { AMOUNT_MAX, type FailMode } from '../domain/limit/limit.ts';
 import { openControlModel } from '../store/model/control-model.ts';
 import { Engine } from './engine/engine.ts';
-import type { Gate } from './engine/types.ts';
 import { DurableGrants, type GrantStore } from './grants.ts';
 import { type GateFields, gate, quotaOf } from './testing/gates.ts';
 
@@ -158,21 +157,6 @@ test('who has less patience is answered by the fail mode within it, and owes no 
   assert.deepEqual([admitted, grants.owed(), Math.max(...waits)], [3, 3, 8]);
 });
 
-test('who asks is told of his own gate, also when another asks about the same counter meanwhile', async () => {
-  const store: GrantStore = { ...openControlModel(), takeGrants: () => new Promise(() => undefined) };
-  const engine = new Engine();
-  const clock = new StepClock();
-  clock.sleep = () => new Promise((resolve) => setImmediate(resolve));
-  const grants = new DurableGrants({ engine, store, clock, report: () => undefined });
-  const gates = [gate(quotaOf(100)), gate(quotaOf(100))];
-  const asked = gates.map((one) => grants.ensure(engine.prepare([one]), 1, clock.now()));
-  const unknown = (await Promise.all(asked)).flat();
-  assert.deepEqual(
-    unknown.map((one) => gates.indexOf(one as Gate)),
-    [0, 1],
-  );
-});
-
 test('a store that answers less than it was asked is told of, and asked again later', async () => {
   const inner = openControlModel();
   let isShort = true;
@@ -188,6 +172,19 @@ test('a store that answers less than it was asked is told of, and asked again la
   isShort = false;
   clock.at += 1000;
   assert.equal(await one.decide(), true);
+});
+
+test('what was refused while the store was away is not asked for afterwards', async () => {
+  const store = fails(openControlModel());
+  const clock = new StepClock();
+  const one = node(store, 1000, { clock, fail: { mode: 'closed' } });
+  assert.equal(await count(500, () => one.decide()), 0);
+  store.isAway = false;
+  clock.at += 2000;
+  assert.equal(await one.decide(), true);
+  // Its server is killed: what it had been granted is lost, and that is a chunk.
+  const other = node(store, 1000, { clock });
+  assert.equal(await count(1000, () => other.decide()), 990);
 });
 
 test('a store that is away is asked once a second, not by every call', async () => {

@@ -9,9 +9,11 @@ import type { Clock } from '../domain/environment.ts';
 import { AMOUNT_MAX } from '../domain/limit/limit.ts';
 import type { Instant, Interval } from '../domain/window.ts';
 import type { ControlStore, Grant, GrantAsk } from '../store/control-store.ts';
+import { sharedName } from './engine/counter-name.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Gate, Prepared } from './engine/types.ts';
 import type { Grants } from './ports.ts';
+import { type Asked, type Awaited, Rounds } from './rounds.ts';
 
 /** PostgreSQL of the control store, or a Redis that several servers share. */
 export type GrantStore = Pick<ControlStore, 'takeGrants' | 'returnGrants' | 'forgetGrants'>;
@@ -36,7 +38,7 @@ export interface GrantDeps {
 }
 
 /** What this server holds of one counter in one period. */
-interface Held extends Interval {
+interface Held extends Interval, Asked {
   gate: Gate;
   name: string;
   granted: number;
@@ -47,28 +49,9 @@ interface Held extends Interval {
   askedAt: number;
   /** Units that the next question is to ask for. */
   want: number;
-  /** Questions sent and answered: who waits knows by them whether his was among them. */
-  sent: number;
-  answered: number;
-}
-
-interface Lacking {
-  /** Of who asks: another may ask about the same counter meanwhile. */
-  gate: Gate;
-  held: Held;
-  /** The question that asks for it. */
-  question: number;
-}
-
-interface Asked {
-  held: Held;
-  ask: GrantAsk;
-  /** It takes what was admitted unseen, and nothing of what is wanted. */
-  paysDebt: boolean;
 }
 
 const CHUNKS = 100;
-const ASKS_AT_ONCE = 1000;
 const GONE_AFTER_MS = 86_400_000;
 
 export class DurableGrants implements Grants {
@@ -76,14 +59,18 @@ export class DurableGrants implements Grants {
   private readonly settings: GrantSettings;
   private readonly held = new Map<string, Held>();
   private readonly byGate = new WeakMap<Gate, Held>();
-  private readonly waiting = new Set<Held>();
-  private flight: Promise<void> | null = null;
-  private restUntil = 0;
+  private readonly rounds: Rounds<Held>;
   private forgotAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: GrantDeps) {
     this.deps = deps;
     this.settings = { ...grantDefaults, ...deps.settings };
+    this.rounds = new Rounds({
+      clock: deps.clock,
+      restMs: this.settings.restMs,
+      ask: (items) => this.ask(items),
+      failed: (error) => deps.report('grants.failed', { error: String(error), owed: this.owed() }),
+    });
   }
 
   ensure(
@@ -92,7 +79,7 @@ export class DurableGrants implements Grants {
     now: Instant,
     waitMs = this.settings.waitMs,
   ): Promise<readonly Gate[]> | null {
-    let lacking: Lacking[] | null = null;
+    let lacking: Awaited<Held>[] | null = null;
     let states: ReturnType<Engine['status']> | null = null;
     for (let i = 0; i < prepared.gates.length; i++) {
       const gate = prepared.gates[i] as Gate;
@@ -104,18 +91,17 @@ export class DurableGrants implements Grants {
       const chunk = Math.max(cost, Math.ceil(amountOf(gate) / CHUNKS));
       if (remaining < cost ? this.isStale(held) : room < cost) {
         lacking ??= [];
-        lacking.push({ gate, held, question: held.sent + 1 });
         // Whoever waits is served by one answer: each adds what it costs.
-        this.want(held, Math.max(chunk, held.want + cost));
-      } else if (room < chunk / 2 && remaining > room && held.sent === held.answered) this.want(held, chunk);
+        lacking.push({ gate, item: held, question: this.want(held, Math.max(chunk, held.want + cost)) });
+      } else if (room < chunk / 2 && remaining > room && !this.rounds.isAsking(held)) this.want(held, chunk);
     }
-    if (this.waiting.size > 0) this.ask();
+    this.rounds.go();
     return lacking === null ? null : this.wait(lacking, cost, now, Math.min(waitMs, this.settings.waitMs));
   }
 
   /** Returns what is unused. What the store does not take stays granted: too much is refused then, never admitted. */
   async close(): Promise<void> {
-    await this.flight;
+    await this.rounds.idle();
     const now = this.deps.clock.now();
     const items: { counter: string; from: Instant; units: number }[] = [];
     for (const held of this.held.values()) {
@@ -138,7 +124,7 @@ export class DurableGrants implements Grants {
     const known = this.byGate.get(gate);
     if (known !== undefined && now < known.to && this.held.get(known.name) === known) return known;
     const { from, to } = this.deps.engine.period(gate, now);
-    const name = nameOf(gate);
+    const name = sharedName(gate);
     let held = this.held.get(name);
     if (held === undefined || held.from !== from) {
       held = {
@@ -165,28 +151,23 @@ export class DurableGrants implements Grants {
     return this.deps.clock.elapsed() - held.askedAt >= this.settings.refreshMs;
   }
 
-  private want(held: Held, units: number): void {
+  /** The number of the question that will ask for it. */
+  private want(held: Held, units: number): number {
     held.want = Math.max(held.want, units);
-    this.waiting.add(held);
+    return this.rounds.add(held);
   }
 
   /** Those whose grant does not cover the cost in time, after their fail modes have had their say. */
   private async wait(
-    lacking: readonly Lacking[],
+    lacking: readonly Awaited<Held>[],
     cost: number,
     now: Instant,
     waitMs: number,
   ): Promise<readonly Gate[]> {
-    const { clock } = this.deps;
-    const over = new AbortController();
-    const deadline = clock.sleep(waitMs, over.signal).catch(() => undefined);
-    const isOpen = ({ held, question }: Lacking): boolean => held.answered < question;
-    let inTime = true;
-    while (inTime && this.flight !== null && lacking.some(isOpen))
-      inTime = await Promise.race([this.flight.then(() => true), deadline.then(() => false)]);
-    over.abort();
-    const unseen = lacking.filter((one) => isOpen(one) && !this.admitUnseen(one.held, cost, now));
-    return unseen.map(({ gate }) => gate);
+    const open = await this.rounds.answered(lacking, waitMs);
+    // Who goes away unanswered wants nothing any more: a server would hold all that was refused while the store was away.
+    for (const one of open) if (this.rounds.isUnsent(one)) one.item.want = Math.max(0, one.item.want - cost);
+    return open.filter(({ item }) => !this.admitUnseen(item, cost, now)).map(({ gate }) => gate);
   }
 
   /** Open, and bounded up to its bound: what is admitted is owed. */
@@ -201,55 +182,39 @@ export class DurableGrants implements Grants {
     return true;
   }
 
-  /** One question at a time, for all that waits: while it is on its way the next ones gather. */
-  private ask(): void {
-    if (this.flight !== null || this.deps.clock.elapsed() < this.restUntil) return;
-    this.flight = this.askAll()
-      .catch((error: unknown) => this.failed(error))
-      .finally(() => {
-        this.flight = null;
-        if (this.waiting.size > 0) this.ask();
-      });
-  }
-
-  private async askAll(): Promise<void> {
+  private async ask(items: readonly Held[]): Promise<void> {
     const { store, clock, report } = this.deps;
-    const asked = [...this.waiting].slice(0, ASKS_AT_ONCE).map(askOf);
-    for (const one of asked) this.sending(one);
-    const grants = await store.takeGrants(asked.map(({ ask }) => ask)).catch((error: unknown) => {
-      for (const one of asked) this.unsent(one);
+    const asks = items.map((held) => askFor(held, held.want, amountOf(held.gate)));
+    for (const held of items) held.want = 0;
+    try {
+      await this.payDebts(items.filter(({ owed }) => owed > 0));
+      const grants = await store.takeGrants(asks);
+      for (const [i, held] of items.entries()) this.take(held, grants[i] as Grant);
+    } catch (error) {
+      // Those that were admitted unseen are owed; the others ask again, if they come again.
+      for (const held of items) this.rounds.add(held);
       throw error;
-    });
+    }
+    await this.forget(clock.now()).catch((error: unknown) => report('grants.not_forgotten', { error: String(error) }));
+  }
+
+  /** What is owed was admitted: it is taken whatever the amount says, before anything new is asked for. */
+  private async payDebts(owing: readonly Held[]): Promise<void> {
+    if (owing.length === 0) return;
+    const asks = owing.map((held) => askFor(held, held.owed, AMOUNT_MAX));
+    const grants = await this.deps.store.takeGrants(asks);
+    for (const [i, held] of owing.entries()) {
+      const grant = grants[i] as Grant;
+      held.owed -= Math.min(held.owed, grant.granted);
+      this.take(held, grant);
+    }
+  }
+
+  private take(held: Held, { granted, taken }: Grant): void {
+    const { clock } = this.deps;
     const now = clock.now();
-    for (const [i, one] of asked.entries()) this.take(one, grants[i] as Grant, now);
-    await this.forget(now).catch((error: unknown) => report('grants.not_forgotten', { error: String(error) }));
-  }
-
-  private failed(error: unknown): void {
-    const { clock, report } = this.deps;
-    this.restUntil = clock.elapsed() + this.settings.restMs;
-    report('grants.failed', { error: String(error), owed: this.owed() });
-  }
-
-  /** What is owed is asked for alone, and what is wanted in the next question. */
-  private sending({ held, paysDebt }: Asked): void {
-    if (paysDebt) return;
-    this.waiting.delete(held);
-    held.want = 0;
-    held.sent++;
-  }
-
-  private unsent({ held, ask, paysDebt }: Asked): void {
-    if (paysDebt) return;
-    held.sent--;
-    this.want(held, held.want + ask.want);
-  }
-
-  private take({ held, paysDebt }: Asked, { granted, taken }: Grant, now: Instant): void {
     const use = this.ownUse(held, now);
-    held.askedAt = this.deps.clock.elapsed();
-    if (paysDebt) held.owed -= Math.min(held.owed, granted);
-    else held.answered = held.sent;
+    held.askedAt = clock.elapsed();
     held.granted += granted;
     held.others = taken - held.granted;
     if (now < held.to && this.held.get(held.name) === held) this.show(held, now, use);
@@ -281,13 +246,8 @@ const isStrict = ({ limit }: Gate): boolean =>
 
 const amountOf = ({ limit }: Gate): number => limit.rule.amount;
 
-const nameOf = ({ limit, account, subject }: Gate): string => JSON.stringify([limit.key, account, subject]);
-
-/** What is owed was admitted: it is taken whatever the amount says, before anything new is asked for. */
-function askOf(held: Held): Asked {
-  const { gate, name, from, to, want, owed } = held;
-  const counter = { tenant: gate.account, counter: name, from, to };
-  return owed > 0
-    ? { held, paysDebt: true, ask: { ...counter, want: owed, amount: AMOUNT_MAX } }
-    : { held, paysDebt: false, ask: { ...counter, want, amount: amountOf(gate) } };
-}
+const askFor = ({ gate, name, from, to }: Held, want: number, amount: number): GrantAsk => ({
+  ...{ tenant: gate.account, counter: name, from, to },
+  want,
+  amount,
+});

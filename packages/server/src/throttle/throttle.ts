@@ -63,6 +63,8 @@ const PROXY_WAIT_MS = 8;
 const TRIES = 5;
 /** Questions kept prepared; the oldest goes when there are more. */
 const KEPT = 100_000;
+/** Characters of a question that is kept: what is longer is looked up each time. */
+export const KEPT_TEXT = 1024;
 
 export class Throttle {
   private readonly parts: ThrottleParts;
@@ -80,6 +82,7 @@ export class Throttle {
     if (known !== undefined && known.at === book.catalogue.at && now < known.standing.until) return known;
     const standing = standingOf(book, ask, now);
     const made = { standing, prepared: this.parts.engine.prepare(standing.gates), at: book.catalogue.at };
+    if (key.length > KEPT_TEXT) return made;
     this.kept.delete(key);
     this.kept.set(key, made);
     if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value ?? '');

@@ -1,4 +1,5 @@
 /** Amounts as people write them, `50 MB`, `1.5 GiB`, `1000`, `unlimited`, to whole units of a meter. Exact. */
+import { plainUnit } from '../quantity.ts';
 import { AMOUNT_MAX } from './limit.ts';
 
 /** What is wrong, in words that follow a field's name. */
@@ -58,10 +59,10 @@ export function readAmount(text: string, unit: string): number | Misread {
   const scaled = BigInt(whole + fraction) * factor;
   if (sign === '-') return new Misread('an amount is not negative');
   if (scaled === 0n) return new Misread('an amount is at least 1; to refuse everything, block the action');
-  if (scaled % scale !== 0n) return new Misread(`${quoted(text)} is not a whole number of ${nameOf(unit)}`);
+  if (scaled % scale !== 0n) return new Misread(`${quoted(text)} is not a whole number of ${plainUnit(unit)}`);
   const amount = scaled / scale;
   if (amount > BigInt(AMOUNT_MAX))
-    return new Misread(`${quoted(text)} is above ${AMOUNT_MAX} (2^53 - 1) ${nameOf(unit)}`);
+    return new Misread(`${quoted(text)} is above ${AMOUNT_MAX} (2^53 - 1) ${plainUnit(unit)}`);
   return Number(amount);
 }
 
@@ -69,13 +70,11 @@ export function readAmount(text: string, unit: string): number | Misread {
 export const readAllowance = (text: string, unit: string): number | null | Misread =>
   text.trim() === 'unlimited' ? null : readAmount(text, unit);
 
-const nameOf = (unit: string): string => (unit === 'By' ? 'bytes' : unit === '1' ? 'units' : unit.replace(/[{}]/g, ''));
-
 function unknownUnit(written: string, unit: string, units: ReadonlyMap<string, bigint>): Misread {
   if (unit === 'By' && written === 'KB')
     return new Misread('unknown unit "KB": write kB for 1000 bytes or KiB for 1024');
   const allowed = units.size === 0 ? 'a number without a unit' : [...units.keys()].join(', ');
-  return new Misread(`unknown unit ${quoted(written)}: the meter counts ${nameOf(unit)}; allowed is ${allowed}`);
+  return new Misread(`unknown unit ${quoted(written)}: the meter counts ${plainUnit(unit)}; allowed is ${allowed}`);
 }
 
 /** A count written in plain digits; undefined when it is none, or not between the two. */

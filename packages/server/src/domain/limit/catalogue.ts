@@ -7,7 +7,7 @@ import type { Receipt } from '../fact.ts';
 import type { Instant } from '../window.ts';
 import type { BlockFact, CatalogueFact, LimitFact, OverrideFact, SubscriptionFact } from './catalogue-fact.ts';
 import type { Plan } from './plan.ts';
-import { type Dated, Timeline } from './timeline.ts';
+import { type Dated, mapIn, nextOf, type Timeline, timelineIn } from './timeline.ts';
 
 export type Subscription = Dated<SubscriptionFact>;
 export type Override = Dated<OverrideFact>;
@@ -200,29 +200,4 @@ function listIn<V>(map: Map<string, V[]>, key: string): V[] {
   const list = map.get(key) ?? [];
   map.set(key, list);
   return list;
-}
-
-function mapIn<V>(map: Map<string, Map<string, V>>, key: string): Map<string, V> {
-  const inner = map.get(key) ?? new Map<string, V>();
-  map.set(key, inner);
-  return inner;
-}
-
-function timelineIn<F extends SubscriptionFact | OverrideFact | BlockFact>(
-  map: Map<string, Timeline<F>>,
-  key: string,
-): Timeline<F> {
-  const timeline = map.get(key) ?? new Timeline<F>();
-  map.set(key, timeline);
-  return timeline;
-}
-
-function nextOf<F extends OverrideFact | BlockFact>(
-  timelines: ReadonlyMap<string, Timeline<F>> | undefined,
-  t: Instant,
-  until: Instant,
-): Instant {
-  let next = until;
-  for (const timeline of timelines?.values() ?? []) next = timeline.nextChange(t, next);
-  return next;
 }

@@ -5,24 +5,15 @@
  */
 import type { Instant } from '../window.ts';
 import { type Algorithm, type Cell, END, EXTRA, get, put, START, USED } from './cell.ts';
-import { addUpTo } from './exact.ts';
+import { summed } from './summed.ts';
 
 export const leased: Algorithm = {
+  ...summed,
   name: 'leased',
   roll(cell, _terms, _of, now) {
     // The next window begins later than anything that was charged in this one, whatever this server's clock does.
     if (now >= get(cell, END)) put(cell, END, now + 1);
   },
-  used: (cell) => get(cell, USED),
-  charge: (cell, _terms, units) => put(cell, USED, addUpTo(get(cell, USED), units)),
-  giveBack(cell, _terms, units, charged) {
-    if (charged >= get(cell, START)) put(cell, USED, Math.max(0, get(cell, USED) - units));
-  },
-  fitsAt(cell, { capacity }, cost, now) {
-    if (cost > capacity) return Number.POSITIVE_INFINITY;
-    return get(cell, USED) + cost <= capacity ? now : get(cell, END);
-  },
-  resetAt: (cell) => get(cell, END),
   set: (cell, _terms, units) => put(cell, USED, units),
 };
 

@@ -6,27 +6,15 @@
 
 import type { Instant } from '../window.ts';
 import { type Algorithm, type Cell, END, EXTRA, get, put, START, USED } from './cell.ts';
-import { addUpTo } from './exact.ts';
 import type { QuotaPeriod } from './limit.ts';
 import { type Calendar, periodAfter, periodAt } from './period.ts';
+import { summed } from './summed.ts';
 
 export const quota: Algorithm = {
+  ...summed,
   name: 'quota',
   roll(cell, { period }, of, now) {
     if (now >= get(cell, END)) open(cell, period as QuotaPeriod, of.calendar, now);
-  },
-  used: (cell) => get(cell, USED),
-  charge: (cell, _terms, units) => put(cell, USED, addUpTo(get(cell, USED), units)),
-  giveBack(cell, _terms, units, charged) {
-    if (charged >= get(cell, START)) put(cell, USED, Math.max(0, get(cell, USED) - units));
-  },
-  fitsAt(cell, { capacity }, cost, now) {
-    if (cost > capacity) return Number.POSITIVE_INFINITY;
-    return get(cell, USED) + cost <= capacity ? now : get(cell, END);
-  },
-  resetAt: (cell) => get(cell, END),
-  set(cell, _terms, units, now) {
-    if (now >= get(cell, START)) put(cell, USED, units);
   },
 };
 

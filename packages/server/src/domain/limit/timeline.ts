@@ -36,3 +36,27 @@ export class Timeline<F extends Span> {
     return next;
   }
 }
+
+/** The one of the key, made where it is not there; below, the same of maps. */
+export function timelineIn<F extends Span>(map: Map<string, Timeline<F>>, key: string): Timeline<F> {
+  const timeline = map.get(key) ?? new Timeline<F>();
+  map.set(key, timeline);
+  return timeline;
+}
+
+export function mapIn<V>(map: Map<string, Map<string, V>>, key: string): Map<string, V> {
+  const inner = map.get(key) ?? new Map<string, V>();
+  map.set(key, inner);
+  return inner;
+}
+
+/** The next start or end in any of them after t, or `until` when that is earlier. */
+export function nextOf<F extends Span>(
+  timelines: ReadonlyMap<string, Timeline<F>> | undefined,
+  t: Instant,
+  until: Instant,
+): Instant {
+  let next = until;
+  for (const timeline of timelines?.values() ?? []) next = timeline.nextChange(t, next);
+  return next;
+}

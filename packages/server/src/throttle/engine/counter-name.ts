@@ -2,12 +2,17 @@
  * Names of counters as one string. Limit keys and accounts follow a character that is their length, so that no subject,
  * which may be anything that somebody sends, can read as part of them.
  */
+import type { Gate } from './types.ts';
+
 export interface CounterName {
   limit: string;
   account: string;
   /** null: the overflow counter of the limit and account. */
   subject: string | null;
 }
+
+/** Of a gate's counter, in stores that servers share. What is stored goes by it: it stays as it is. */
+export const sharedName = ({ limit, account, subject }: Gate): string => JSON.stringify([limit.key, account, subject]);
 
 /** A text after its length; up to 65,535. */
 export const counted = (text: string): string => String.fromCharCode(text.length) + text;

@@ -97,6 +97,21 @@ test('gates prepared before a sweep charge where others find it, also when the p
   assert.equal(take(engine, [byKey('old')], 1, NOW + SECOND), false);
 });
 
+test('each of many gates finds its own counter again after a sweep', () => {
+  const engine = new Engine();
+  const gates = Array.from({ length: 7 }, (_, i) => byKey(`k${i}`));
+  const old = engine.prepare(gates);
+  engine.decide(old, 1, NOW);
+  engine.sweep(NOW + SECOND);
+  take(engine, [byKey('new'), ...gates.toReversed()], 1, NOW + SECOND);
+  const costs = gates.map((_, i) => i % 2);
+  assert.equal(engine.decide(old, 0, NOW + SECOND, costs).allowed, true);
+  assert.deepEqual(
+    gates.map((one) => engine.status(engine.prepare([one]), NOW + SECOND)[0]?.used),
+    costs.map((cost) => 1 + cost),
+  );
+});
+
 test('what a sweep frees is room for all limits again', () => {
   const engine = new Engine({ open: 1 });
   take(engine, [byKey('x', { account: 'one' })]);

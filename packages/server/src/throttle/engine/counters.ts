@@ -108,9 +108,15 @@ export class Counters {
     return cell.n[cell.at + TAG] === tag;
   }
 
-  /** -1, which no counter has, when its numbers are of another shape. */
+  /**
+   * -1, which no counter has, when its numbers are of another shape. A small integer where it is one: what comes out of a
+   * Float64Array would be kept in an object of its own, a cache miss for each gate.
+   */
   tagFor(slot: number, bearing: Bearing): number {
-    return this.shape(slot).shape === bearing.shape ? this.field(slot, TAG) : -1;
+    if (this.shape(slot).shape !== bearing.shape) return -1;
+    const tag = this.field(slot, TAG);
+    const small = tag | 0;
+    return small === tag ? small : tag;
   }
 
   /** The bearing that the counter's numbers were written under; of equal shape, not the same limit. */

@@ -11,11 +11,11 @@ import type { Gate, Prepared } from './types.ts';
 
 /** The calendar of the gate at hand, read from the gate only when a period ends. */
 class At {
-  gates: readonly Gate[] = [];
+  ready: Ready | null = null;
   i = 0;
 
   get calendar(): Calendar {
-    return (this.gates[this.i] as Gate).calendar;
+    return ((this.ready as Ready).gates[this.i] as Gate).calendar;
   }
 }
 
@@ -54,7 +54,7 @@ export class Lookup {
     const bearing = ready.bearings[i] as Bearing;
     this.counters.point(this.cell, ready.slot(i), bearing.logs);
     if (!this.counters.isStill(this.cell, ready.tag(i))) this.find(ready, i, now);
-    this.at.gates = ready.gates;
+    this.at.ready = ready;
     this.at.i = i;
     bearing.algorithm.roll(this.cell, bearing, this.at, now);
     return bearing;

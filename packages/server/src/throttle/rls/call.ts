@@ -1,11 +1,12 @@
 /** From descriptors to counters: what a call bears on, kept until a definition or the configuration changes. */
+import { createHash } from 'node:crypto';
 import type { Receipt } from '../../domain/fact.ts';
 import type { Refusal } from '../../domain/limit/in-force.ts';
 import { AMOUNT_MAX, type Limit } from '../../domain/limit/limit.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { Ask } from '../ask.ts';
 import type { DecisionEngine, Gate, Prepared } from '../engine/types.ts';
-import type { Question, Throttle } from '../throttle.ts';
+import { KEPT_TEXT, type Question, type Throttle } from '../throttle.ts';
 import { type Domain, match, type Rule } from './domain.ts';
 import { windowMs } from './envoy-config.ts';
 import type { Descriptor, RateLimitRequest } from './schema.ts';
@@ -45,6 +46,8 @@ export interface CallParts {
 
 const KEPT = 200_000;
 const DESCRIPTORS_MAX = 100;
+/** A counter keeps its name, and strangers choose it: of a longer text it keeps the digest. */
+const NAME_MAX = 256;
 
 export class Calls {
   private readonly parts: CallParts;
@@ -62,6 +65,7 @@ export class Calls {
     const known = this.kept.get(key);
     if (known !== undefined && known.at === at && known.domain === domain && now < known.until) return known;
     const made = this.make(request, domain, at, now);
+    if (key.length > KEPT_TEXT) return made;
     this.kept.delete(key);
     this.kept.set(key, made);
     if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value ?? '');
@@ -88,7 +92,12 @@ export class Calls {
       const rule = found !== null && !replaced.has(found.rule.name) ? found.rule : null;
       const limit = overrideOf(descriptor, request.domain, at) ?? rule?.limit ?? null;
       const subject = found?.subject ?? JSON.stringify(descriptor.entries.flatMap((e) => [e.key, e.value]));
-      parts.push({ rule, refusal: null, gates: limit === null ? [] : add([gateOf(limit, subject)]), asked: null });
+      parts.push({
+        rule,
+        refusal: null,
+        gates: limit === null ? [] : add([gateOf(limit, shortened(subject))]),
+        asked: null,
+      });
     }
     return { parts, gates, prepared: this.parts.engine.prepare(gates), at, domain, until };
   }
@@ -118,11 +127,15 @@ const keyOf = ({ domain, descriptors }: RateLimitRequest): string => {
   return key;
 };
 
+const shortened = (text: string): string =>
+  text.length <= NAME_MAX ? text : `sha256:${createHash('sha256').update(text).digest('hex')}`;
+
 /** Entries with other keys are dimensions. */
 function askOf({ entries }: Descriptor): Ask {
   const named: Record<string, string> = { account: '', action: '', meter: 'requests', resource: '' };
   const dimensions: Record<string, string> = {};
-  for (const { key, value } of entries) (Object.hasOwn(named, key) ? named : dimensions)[key] = value;
+  for (const { key, value } of entries)
+    (Object.hasOwn(named, key) ? named : dimensions)[shortened(key)] = shortened(value);
   const { account = '', action = '', meter = '', resource = '' } = named;
   if (account === '') throw new RlsError(`a descriptor of the domain ${ACCOUNTS_DOMAIN} needs an entry \`account\``);
   return { account, action, meter, resource, dimensions };

@@ -5,7 +5,7 @@ import type { Instant } from '../../domain/window.ts';
 import type { UnitLease, UnitLeaseAsk } from '../../store/unit-leases.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Gate } from '../engine/types.ts';
-import type { Asked } from './rounds.ts';
+import type { Asked } from '../rounds.ts';
 
 export type Lacks = 'nothing' | 'soon' | 'now';
 
@@ -94,7 +94,7 @@ export class Held implements Asked {
   }
 
   lacks(cost: number, now: Instant, isAsking: boolean): Lacks {
-    const need = this.isSlots ? Math.min(cost, 1) : cost;
+    const need = this.needOf(cost);
     const use = this.use(now);
     const room = (this.isShut ? 0 : this.mine) + this.owed - use;
     if (this.isSlots) this.mark = Math.max(this.mark, use + need);
@@ -105,6 +105,11 @@ export class Held implements Asked {
     if (isFull && (isAsking || this.clock.elapsed() - this.askedAt < this.refreshMs)) return 'nothing';
     this.wants += need;
     return 'now';
+  }
+
+  /** A call that lacked units has gone away: what was refused while nobody answers is not to be leased afterwards. */
+  wantsLess(cost: number): void {
+    this.wants = Math.max(0, this.wants - this.needOf(cost));
   }
 
   /** The question; what is given back by it is not ours any more. */
@@ -160,7 +165,7 @@ export class Held implements Asked {
   /** While nobody answers: open, and bounded up to its bound; what is admitted is owed. */
   admitUnseen(cost: number, now: Instant): boolean {
     const { fail } = this.gate.limit;
-    const need = this.isSlots ? Math.min(cost, 1) : cost;
+    const need = this.needOf(cost);
     const bound = fail.mode === 'open' ? AMOUNT_MAX : fail.mode === 'bounded' ? fail.amount : 0;
     const use = this.use(now);
     const lacks = use + need - (this.isShut ? 0 : this.mine) - this.owed;
@@ -237,6 +242,10 @@ export class Held implements Asked {
 
   private use(now: Instant): number {
     return Math.max(0, this.engine.shared.used(this.gate, now) - this.others);
+  }
+
+  private needOf(cost: number): number {
+    return this.isSlots ? Math.min(cost, 1) : cost;
   }
 
   private get isSlots(): boolean {

@@ -6,11 +6,12 @@
 import type { Clock } from '../../domain/environment.ts';
 import { SYNC_MS } from '../../domain/limit/sharing.ts';
 import type { Instant } from '../../domain/window.ts';
+import { sharedName } from '../engine/counter-name.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Gate, Prepared } from '../engine/types.ts';
 import { Loop } from '../loop.ts';
 import type { Grants } from '../ports.ts';
-import { Rounds } from './rounds.ts';
+import { Rounds } from '../rounds.ts';
 import type { Sum, SumAsk, SumStore } from './sum-store.ts';
 import { Told } from './told.ts';
 
@@ -30,6 +31,12 @@ export interface SumDeps {
   clock: Clock;
   report(event: string, detail: Record<string, unknown>): void;
   settings?: Partial<SumSettings>;
+}
+
+interface Lacking {
+  /** Of who asks: another may ask about the same counter by a gate of its own. */
+  gate: Gate;
+  told: Told;
 }
 
 export class SharedSums implements Grants {
@@ -63,14 +70,14 @@ export class SharedSums implements Grants {
     now: Instant,
     waitMs = this.settings.waitMs,
   ): Promise<readonly Gate[]> | null {
-    let lacking: Told[] | null = null;
+    let lacking: Lacking[] | null = null;
     for (let i = 0; i < prepared.gates.length; i++) {
       const gate = prepared.gates[i] as Gate;
       if (!isTold(gate)) continue;
       const told = this.current(gate);
       if (!told.hasToAsk(cost, now)) continue;
       lacking ??= [];
-      lacking.push(told);
+      lacking.push({ gate, told });
     }
     return lacking === null ? null : this.wait(lacking, cost, now, Math.min(waitMs, this.settings.waitMs));
   }
@@ -102,8 +109,7 @@ export class SharedSums implements Grants {
   private current(gate: Gate): Told {
     let told = this.byGate.get(gate);
     if (told === undefined || this.told.get(told.name) !== told) {
-      const { limit, account, subject } = gate;
-      const name = JSON.stringify([limit.key, account, subject]);
+      const name = sharedName(gate);
       told = this.told.get(name) ?? new Told(this.deps.engine, gate, name, this.settings.syncMs);
       this.told.set(name, told);
       this.byGate.set(gate, told);
@@ -113,21 +119,27 @@ export class SharedSums implements Grants {
     return told;
   }
 
-  private async wait(lacking: readonly Told[], cost: number, now: Instant, waitMs: number): Promise<readonly Gate[]> {
+  private async wait(
+    lacking: readonly Lacking[],
+    cost: number,
+    now: Instant,
+    waitMs: number,
+  ): Promise<readonly Gate[]> {
     const deadline = this.deps.clock.elapsed() + waitMs;
-    const all = await Promise.all(lacking.map((told) => this.turn(told, cost, deadline)));
-    return lacking.filter((told, i) => !(all[i] as boolean) && !this.admitUnseen(told, now)).map(({ gate }) => gate);
+    const all = await Promise.all(lacking.map((one) => this.turn(one, cost, deadline)));
+    const unseen = lacking.filter(({ told }, i) => !(all[i] as boolean) && !this.admitUnseen(told, now));
+    return unseen.map(({ gate }) => gate);
   }
 
   /** Until the call's turn has come: each question tells what was admitted, and makes room for so much more. */
-  private async turn(told: Told, cost: number, deadline: number): Promise<boolean> {
+  private async turn({ gate, told }: Lacking, cost: number, deadline: number): Promise<boolean> {
     const { clock } = this.deps;
     while (told.hasToAsk(cost, clock.now())) {
       const question = this.rounds.add(told);
       this.rounds.go();
       const left = deadline - clock.elapsed();
       if (left <= 0 || this.rounds.isResting()) return false;
-      const open = await this.rounds.answered([{ item: told, question }], left);
+      const open = await this.rounds.answered([{ gate, item: told, question }], left);
       if (open.length > 0) return false;
     }
     told.promise(cost);

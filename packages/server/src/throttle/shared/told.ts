@@ -5,7 +5,7 @@ import { memoryMs, SYNC_MS, untold } from '../../domain/limit/sharing.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Gate } from '../engine/types.ts';
-import type { Asked } from './rounds.ts';
+import type { Asked } from '../rounds.ts';
 import type { Sum, SumAsk } from './sum-store.ts';
 
 /** Slices that the past of a counter is kept in. */

@@ -105,6 +105,18 @@ test('one server admits a window of a strict rate whole, and not one more; the n
   assert.equal(await one.many(300), 250);
 });
 
+test('what was refused while the store was away is not leased afterwards', async () => {
+  const world = new World();
+  const rule = rate('fixed', 1000, 60_000);
+  const [one, other] = [new Node(world, rule), new Node(world, rule)];
+  world.isAway = true;
+  assert.equal(await one.many(500), 0);
+  world.isAway = false;
+  world.t += 300;
+  assert.equal(await one.decide(), true);
+  assert.equal(await other.many(1000), 990);
+});
+
 test('three servers with clocks 5 s apart admit one amount a window of the store together', async () => {
   const world = new World();
   const all = [0, 5000, -5000].map((skew) => new Node(world, fixed(300), skew));

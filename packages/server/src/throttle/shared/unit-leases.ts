@@ -7,12 +7,13 @@ import type { Clock } from '../../domain/environment.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { ControlStore } from '../../store/control-store.ts';
 import type { UnitLease, UnitLeaseAsk } from '../../store/unit-leases.ts';
+import { sharedName } from '../engine/counter-name.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Gate, Prepared } from '../engine/types.ts';
 import { Loop } from '../loop.ts';
 import type { Grants } from '../ports.ts';
+import { type Awaited, Rounds } from '../rounds.ts';
 import { Held } from './held.ts';
-import { type Awaited, Rounds } from './rounds.ts';
 
 export interface LeaseSettings {
   /** Most a decision waits for the store, ms. */
@@ -79,7 +80,7 @@ export class UnitLeases implements Grants {
       const number = this.rounds.add(held);
       if (question === 'now') {
         lacking ??= [];
-        lacking.push({ item: held, question: number });
+        lacking.push({ gate, item: held, question: number });
       }
     }
     this.rounds.go();
@@ -107,7 +108,7 @@ export class UnitLeases implements Grants {
   private current(gate: Gate, now: Instant): Held {
     let held = this.byGate.get(gate);
     if (held === undefined || this.held.get(held.name) !== held) {
-      const name = nameOf(gate);
+      const name = sharedName(gate);
       held = this.held.get(name);
       if (held === undefined) {
         held = new Held(this.deps.engine, this.deps.clock, gate, name);
@@ -127,7 +128,8 @@ export class UnitLeases implements Grants {
     waitMs: number,
   ): Promise<readonly Gate[]> {
     const open = await this.rounds.answered(lacking, waitMs);
-    return open.filter(({ item }) => !item.admitUnseen(cost, now)).map(({ item }) => item.gate);
+    for (const one of open) if (this.rounds.isUnsent(one)) one.item.wantsLess(cost);
+    return open.filter(({ item }) => !item.admitUnseen(cost, now)).map(({ gate }) => gate);
   }
 
   private async ask(items: readonly Held[]): Promise<void> {
@@ -161,5 +163,3 @@ export class UnitLeases implements Grants {
 
 const isLeased = ({ limit }: Gate): boolean =>
   limit.sharing === 'strict' && limit.rule.kind !== 'quota' && limit.hard && !limit.shadow;
-
-const nameOf = ({ limit, account, subject }: Gate): string => JSON.stringify([limit.key, account, subject]);

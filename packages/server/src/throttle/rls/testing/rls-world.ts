@@ -59,6 +59,13 @@ const noStore: GrantStore = {
   forgetGrants: async () => 0,
 };
 
+/** At a receipt after them. */
+export const openBook = (bodies: readonly ControlBody[]): Book =>
+  Book.at(
+    bodies.map((body, i) => ({ receipt: i + 1, tenant: '', author: 'test', reason: '', recordedAt: 0, body })),
+    99,
+  );
+
 /** `away`: the store of grants never answers. `told`: what the aftermath heard, a line a descriptor. */
 export function world({ away = false, fail = { mode: 'closed' } as FailMode } = {}) {
   const waits: number[] = [];
@@ -70,11 +77,8 @@ export function world({ away = false, fail = { mode: 'closed' } as FailMode } = 
       waits.push(ms);
     },
   };
-  const book = Book.at(
-    facts
-      .map((body) => (body.kind === 'limit' ? { ...body, limit: { ...body.limit, fail } } : body))
-      .map((body, i) => ({ receipt: i + 1, tenant: '', author: 'test', reason: '', recordedAt: 0, body })),
-    99,
+  const book = openBook(
+    facts.map((body) => (body.kind === 'limit' ? { ...body, limit: { ...body.limit, fail } } : body)),
   );
   const engine = new Engine();
   const grants: Grants = away

@@ -2,7 +2,8 @@
  * Questions to a store, one on its way at a time: while it is, the next ones gather. After a failure the store is left
  * alone for a while and nobody waits.
  */
-import type { Clock } from '../../domain/environment.ts';
+import type { Clock } from '../domain/environment.ts';
+import type { Gate } from './engine/types.ts';
 
 /** Something asked about. Who waits knows by the numbers whether his question was answered. */
 export interface Asked {
@@ -11,6 +12,8 @@ export interface Asked {
 }
 
 export interface Awaited<T extends Asked> {
+  /** Of who waits: another may ask about the same counter by a gate of its own. */
+  gate: Gate;
   item: T;
   question: number;
 }
@@ -41,6 +44,11 @@ export class Rounds<T extends Asked> {
   add(item: T): number {
     this.waiting.add(item);
     return item.sent + 1;
+  }
+
+  /** Whether no question has asked for it yet. */
+  isUnsent({ item, question }: Awaited<T>): boolean {
+    return item.sent < question;
   }
 
   isAsking(item: T): boolean {
