@@ -1,8 +1,25 @@
-/** What the answer to a batch of readings, or its absence, means. */
+/** What the answer to a batch, or its absence, means. */
 import type { BatchOutcome } from '@tollgate/event';
+import type { HttpAnswer } from './environment.ts';
 
-/** A later try may succeed: no answer, overload, a server that starts or stops, a key about to be granted. */
-export const mayChange = (status: number): boolean => status >= 500 || [401, 403, 408, 425, 429].includes(status);
+/** Only these speak of the content. Everything else may be a key not yet granted, a proxy, a wrong address, a restart. */
+const OF_CONTENT = new Set([400, 409, 413, 422]);
+export const isOfContent = (status: number): boolean => OF_CONTENT.has(status);
+
+/** A Tollgate server has read it, and no repetition changes what it says. A proxy's page knows nothing of the content. */
+export const isForGood = ({ status, body }: HttpAnswer): boolean => isOfContent(status) && codeIn(body) !== null;
+
+/** What a Tollgate server calls the problem; null for what something else has answered. */
+export const codeIn = (body: string): string | null => {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string'
+      ? value.code
+      : null;
+  } catch {
+    return null;
+  }
+};
 
 /** Why there was no answer. */
 export const reasonOf = (error: unknown): string => {

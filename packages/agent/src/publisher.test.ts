@@ -84,7 +84,7 @@ test('a batch is repeated byte for byte until it is acknowledged, and nothing ov
 });
 
 test('an answer that no repetition changes is reported and does not block what follows', async () => {
-  const { p, batches, reports } = publisher([answer(400, 0, 'bad field')]);
+  const { p, batches, reports } = publisher([answer(400, 0, '{"code":"reading.invalid","detail":"bad field"}')]);
   p.offer(portion(10, [['a', 1n]]));
   await p.drain();
   p.offer(portion(20, [['a', 2n]]));
@@ -93,6 +93,22 @@ test('an answer that no repetition changes is reported and does not block what f
   assert.equal(batches().at(-1)?.sequence, 2);
   assert.ok(reports.some((r) => r.level === 'error' && r.message.includes('bad field')));
 });
+
+for (const [status, body, who] of [
+  [404, '<html>not found</html>', 'a proxy whose server is being deployed'],
+  [404, '{"code":"route.unknown"}', 'a server that does not know the path yet'],
+  [301, '', 'a proxy that has moved'],
+  [405, '', 'a page that is shown meanwhile'],
+  [400, '<html>plain HTTP to an HTTPS port</html>', 'a proxy that does not like the connection'],
+  [413, '<html>too large</html>', 'a proxy with a bound of its own'],
+] as const)
+  test(`${status} of ${who} loses no reading: the batch is repeated until a server takes it`, async () => {
+    const { p, bodies, sleeps, reports } = publisher([answer(status, 0, body), answer(status, 0, body), OK]);
+    p.offer(portion(10, [['a', 1n]]));
+    assert.equal(await p.drain(), true);
+    assert.deepEqual([bodies.length, new Set(bodies).size, sleeps.length, p.lost], [3, 1, 2, 0]);
+    assert.ok(reports.some(({ level, message }) => level === 'warn' && message.includes(String(status))));
+  });
 
 for (const body of ['', '<html>Please log in</html>', 'null', '[]', '{"error":"x"}'])
   test(`a 2xx with ${body === '' ? 'nothing' : body} in it acknowledges nothing, and is told`, async () => {

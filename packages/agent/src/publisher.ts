@@ -3,15 +3,16 @@
  *
  * Modes of `drain`, told once: idle (nothing queued) -> sending (one batch in flight, frozen: a repetition is byte for
  * byte the same, so the server settles it by its sequence) -> waiting (no answer, or one that asks to come again) ->
- * sending. A batch leaves the queue only by a 2xx with its outcome, or by an answer that no repetition can change, which is reported.
- * Where readings wait meanwhile is the queue's business: in memory, or on disk (backlog/).
+ * sending. A batch leaves the queue only by a 2xx with its outcome, or by a Tollgate server's word that its content is
+ * refused, which is reported; a proxy's 404 while a server is being deployed is waited out. Where readings wait
+ * meanwhile is the queue's business: in memory, or on disk (backlog/).
  */
 import { type BatchOutcome, itemsOf, type ReadingsBatch } from '@tollgate/event';
 import type { Batch, ReadingsQueue } from './backlog/flight.ts';
 import { MemoryQueue } from './backlog/memory.ts';
 import type { Portion } from './backlog/pass.ts';
 import type { Clock, HttpAnswer, Network, Randomness } from './environment.ts';
-import { mayChange, outcomeIn, reasonOf, refusals } from './publisher-answer.ts';
+import { isForGood, outcomeIn, reasonOf, refusals } from './publisher-answer.ts';
 
 export type { Portion, Sample } from './backlog/pass.ts';
 
@@ -82,7 +83,7 @@ export class Publisher {
       if (outcome !== null) {
         failures = 0;
         this.#settle(outcome);
-      } else if (answer !== null && !isTaken && !mayChange(answer.status)) {
+      } else if (answer !== null && isForGood(answer)) {
         this.#giveUp(batch, answer);
       } else {
         if (answer !== null) this.#tell(answer, isTaken);

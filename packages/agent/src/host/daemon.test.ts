@@ -433,7 +433,7 @@ test('hints that went down with a refused batch are told again', async () => {
     mapping: mapping('{ match: { object: a }, account: acme }'),
   });
   let refuse = true;
-  s.server.answer = () => (refuse ? { status: 400, retryAfter: 0, body: 'no' } : OK);
+  s.server.answer = () => (refuse ? { status: 400, retryAfter: 0, body: '{"code":"reading.invalid"}' } : OK);
   const running = s.daemon.run(s.stop.signal);
   await s.clock.run(15_000);
   refuse = false;
@@ -453,7 +453,8 @@ test('a pass that was refused is not remembered, the next that is taken is', asy
       return [{ ...poller, poll: async () => ({ ...(await poller.poll()), memory: () => String(clock.now() - T0) }) }];
     },
   });
-  s.server.answer = ({ sequence }) => (sequence < 7 ? OK : { status: 400, retryAfter: 0, body: 'no' });
+  s.server.answer = ({ sequence }) =>
+    sequence < 7 ? OK : { status: 400, retryAfter: 0, body: '{"code":"reading.invalid"}' };
   const running = s.daemon.run(s.stop.signal);
   await s.clock.run(55_000);
   assert.equal(s.memory.get('pass-one'), '10020');

@@ -1,7 +1,7 @@
 /** What an answer to a batch means for the batch. */
 import type { BatchOutcome, ItemOutcome } from '@tollgate/event';
 import type { HttpAnswer } from '../environment.ts';
-import { isOutcome, outcomeIn } from '../publisher-answer.ts';
+import { isOfContent, isOutcome, outcomeIn } from '../publisher-answer.ts';
 
 export type Verdict =
   /** Every item was judged, and its number is settled; `bad` are those the server does not count. */
@@ -10,10 +10,6 @@ export type Verdict =
   | { kind: 'again'; foreign: boolean }
   /** As a whole it will never be taken. `position`: of the culprit, -1 not named. `large`: a smaller one may be. */
   | { kind: 'refused'; position: number; large: boolean; reason: string };
-
-/** Only these speak of the content. Everything else may be a key not yet granted, a proxy, a wrong address, a restart. */
-const OF_CONTENT = new Set([400, 409, 413, 422]);
-export const isOfContent = (status: number): boolean => OF_CONTENT.has(status);
 
 interface Problem {
   outcome?: unknown;

@@ -4,9 +4,9 @@
  */
 import type { Clock, HttpAnswer, Network, Randomness } from '../environment.ts';
 import type { Report } from '../publisher.ts';
+import { isOfContent } from '../publisher-answer.ts';
 import type { LostInterval } from '../spool/snapshot.ts';
 import type { Spool } from '../spool/spool.ts';
-import { isOfContent } from './answer.ts';
 import { Backoff } from './backoff.ts';
 import { messageOf } from './receipts.ts';
 import type { PaceSettings } from './settings.ts';

@@ -1,6 +1,7 @@
 /** The server that lends: questions, what is returned, and the rest it is given after it failed. */
 import type { PolicyState } from '@tollgate/event';
 import type { Clock, HttpAnswer, Network } from '../environment.ts';
+import { codeIn } from '../publisher-answer.ts';
 
 export interface Policy extends PolicyState {
   /** What is left of the chunk is left of it too. */
@@ -134,8 +135,10 @@ export class LeaseClient {
       if (one === undefined) return;
       try {
         const body = JSON.stringify({ used: one.used, done: true });
-        const { status } = await network.post(`/api/v1/leases/${encodeURIComponent(one.id)}`, body, JSON_TYPE);
-        if (status >= 500) throw new Error(`the server answered ${status}`);
+        const answer = await network.post(`/api/v1/leases/${encodeURIComponent(one.id)}`, body, JSON_TYPE);
+        // A code below 500 is the server's own refusal, and stays one; without it something else has answered.
+        const isTold = answer.status < 300 || (answer.status < 500 && codeIn(answer.body) !== null);
+        if (!isTold) throw new Error(`the server answered ${answer.status}`);
       } catch (error) {
         this.giveBack([one]);
         this.failed(error);
@@ -146,7 +149,7 @@ export class LeaseClient {
   private async send(path: string, body: object): Promise<LeaseAnswer> {
     const answer = await this.deps.network.post(path, JSON.stringify(body), JSON_TYPE);
     if (answer.status === 200) return leaseOf(JSON.parse(answer.body));
-    if (answer.status === 404 && codeOf(answer) === 'account.unknown') return UNKNOWN;
+    if (answer.status === 404 && codeIn(answer.body) === 'account.unknown') return UNKNOWN;
     throw new Unanswered(answer);
   }
 
@@ -188,14 +191,6 @@ class Unanswered extends Error {
   constructor({ status, body }: HttpAnswer) {
     super(`the server answered ${status}: ${body.slice(0, 200)}`);
     this.isOwn = [400, 404, 413, 422].includes(status);
-  }
-}
-
-function codeOf({ body }: HttpAnswer): unknown {
-  try {
-    return (JSON.parse(body) as { code?: unknown } | null)?.code;
-  } catch {
-    return undefined;
   }
 }
 

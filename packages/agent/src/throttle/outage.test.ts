@@ -165,3 +165,21 @@ test('a name that can be nobody is refused without asking, and a refused questio
   lender.lie = null;
   assert.equal(await ask(1, 'acme'), true);
 });
+
+test('what is returned while a proxy answers for the server is returned again, until the server has it', async () => {
+  const { lender, client, world } = open(1000);
+  lender.open.set('lent', 100);
+  lender.lie = { status: 404, retryAfter: 0, body: '<html>not found</html>' };
+  client.giveBack([{ id: 'lent', used: 3 }]);
+  await client.flush();
+  assert.deepEqual([lender.used, client.failures], [0, 1]);
+  lender.lie = null;
+  world.pass(1000);
+  await client.flush();
+  assert.deepEqual([lender.used, [...lender.open]], [3, []]);
+  // What the server itself refuses is not asked again.
+  lender.lie = { status: 404, retryAfter: 0, body: '{"code":"lease.unknown"}' };
+  client.giveBack([{ id: 'gone', used: 1 }]);
+  await client.flush();
+  assert.equal(client.failures, 1);
+});
