@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { counterRecords, followCounter, usageOf } from './delta.ts';
+import { readingDigest } from './record-digest.ts';
 import { at, check, DAY, readingsOf, undecided } from './testing/counter-table.ts';
 import { WINDOW_MS } from './window.ts';
 
@@ -218,6 +219,7 @@ test('case 11: after more than 35 days the difference is held in the window of t
     n: 1,
     flags: 32,
     state: 2,
+    facts: readingDigest(at('+36d10:05'), 5000n),
     isVoid: false,
   });
 });

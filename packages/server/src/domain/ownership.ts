@@ -20,11 +20,15 @@ const NONE: readonly OwnerFact[] = [];
 export class Ownerships {
   /** Ascending in `from`; of two with the same `from` the later receipt rules. */
   private readonly places = new Map<string, readonly OwnerFact[]>();
+  /** Owners whom a later fact took a place from altogether. */
+  private readonly replaced = new Map<string, Set<string>>();
   private readonly accounts = new Set<string>();
 
   put(tenant: string, fact: OwnerFact): void {
     const key = place(tenant, fact.resource);
-    const owners = (this.places.get(key) ?? NONE).filter((o) => o.from !== fact.from);
+    const before = this.places.get(key) ?? NONE;
+    const owners = before.filter((o) => o.from !== fact.from);
+    for (const { account, from } of before) if (from === fact.from && account !== null) this.replace(key, account);
     let at = owners.length;
     while (at > 0 && (owners[at - 1]?.from ?? 0) > fact.from) at--;
     owners.splice(at, 0, fact);
@@ -45,6 +49,22 @@ export class Ownerships {
     }
     if (tenant !== '') return tenant;
     return this.accounts.has(resource) ? resource : null;
+  }
+
+  /** Everybody whose it ever was by any fact, in force or not, in any order. */
+  everOwned(tenant: string, resource: string): Set<string> {
+    const key = place(tenant, resource);
+    const ever = new Set(this.replaced.get(key));
+    for (const { account } of this.places.get(key) ?? NONE) if (account !== null) ever.add(account);
+    if (tenant !== '') ever.add(tenant);
+    else if (this.accounts.has(resource)) ever.add(resource);
+    return ever;
+  }
+
+  private replace(key: string, account: string): void {
+    const known = this.replaced.get(key);
+    if (known === undefined) this.replaced.set(key, new Set([account]));
+    else known.add(account);
   }
 
   /** Who owned it over [from, to), in order, without holes; neighbours differ. Empty when from >= to. */

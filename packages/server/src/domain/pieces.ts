@@ -6,6 +6,7 @@ import type { Decisions } from './chain.ts';
 import { type Course, HELD_MS, type Segment } from './delta.ts';
 import { type Reading, Stamp } from './fact.ts';
 import { type CounterRecord, Flag, State } from './record.ts';
+import { readingDigest } from './record-digest.ts';
 import { type Instant, type Interval, WINDOW_MS, windowStart } from './window.ts';
 
 /** Usage of one series over [from, to). */
@@ -19,6 +20,8 @@ export interface Piece {
   readonly seen: number;
   readonly flags: number;
   readonly state: number;
+  /** Sum of the digests of the readings that `n` counts, mod 2^32. */
+  readonly facts: number;
 }
 
 /** More than a record can hold: the series is quarantined, the others go on. */
@@ -73,8 +76,8 @@ export function counterRecords(
   return usageOf(course, edges, decisions).map((piece) => {
     if (piece.used > MAX_USED) throw new CounterOverflow(`series ${series} used ${piece.used} from ${piece.from} on`);
     const window = windowStart(piece.from);
-    const { seen, used, n, flags, state } = piece;
-    return { series, window, part: piece.from - window, seen, used, n, flags, state, isVoid: false };
+    const { seen, used, n, flags, state, facts } = piece;
+    return { series, window, part: piece.from - window, seen, used, n, flags, state, facts, isVoid: false };
   });
 }
 
@@ -97,6 +100,7 @@ class Cut {
   private readonly n: Float64Array;
   private readonly seen: Float64Array;
   private readonly flags: Uint16Array;
+  private readonly facts: Uint32Array;
   private readonly marks: Uint8Array;
 
   constructor(edges: readonly Instant[]) {
@@ -109,6 +113,7 @@ class Cut {
     this.n = new Float64Array(this.count);
     this.seen = new Float64Array(this.count);
     this.flags = new Uint16Array(this.count);
+    this.facts = new Uint32Array(this.count);
     this.marks = new Uint8Array(this.count);
   }
 
@@ -125,6 +130,7 @@ class Cut {
         next = this.edge(i + 1);
       }
       this.n[i] = (this.n[i] ?? 0) + 1;
+      this.facts[i] = (this.facts[i] ?? 0) + readingDigest(r.t, r.value);
       if (r.stamps !== 0) {
         if ((r.stamps & CLAMPED) !== 0) this.flag(i, Flag.clamped);
         if ((r.stamps & Stamp.inexact) !== 0) this.flag(i, Flag.inexactSource);
@@ -211,7 +217,8 @@ class Cut {
       }
       const { quarantinedFrom } = decisions;
       if ((marks & UNDECIDED) !== 0 || (quarantinedFrom !== null && to > quarantinedFrom)) state = State.quarantined;
-      out.push({ from, to, used: this.used[i] ?? 0n, n, seen: this.seen[i] ?? 0, flags, state });
+      const [used, seen, facts] = [this.used[i] ?? 0n, this.seen[i] ?? 0, this.facts[i] ?? 0];
+      out.push({ from, to, used, n, seen, flags, state, facts });
     }
     return out;
   }

@@ -56,6 +56,8 @@ export interface CounterRecord {
   n: number;
   flags: number;
   state: number;
+  /** Sum of the kept readings' digests, mod 2^32: a reading that was changed shows though the usage is the same. */
+  facts: number;
   isVoid: boolean;
 }
 

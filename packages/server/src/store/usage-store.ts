@@ -103,9 +103,19 @@ export interface EventQuery {
   tenant?: string;
   source?: string;
   subject?: string;
+  /** Only events of one of these subjects: some thousands at most. */
+  subjects?: readonly string[];
+  /** Only events of these subjects in these windows: some thousands at most. */
+  within?: readonly SubjectWindow[];
   limit?: number;
   /** Newest first; default is (t, receipt) ascending. */
   descending?: boolean;
+}
+
+export interface SubjectWindow {
+  subject: string;
+  /** Its start. */
+  window: Instant;
 }
 
 /** Sums of counter records, one row per (series, bucket index). */
@@ -153,6 +163,8 @@ export interface BilledCounters extends CounterSum {
   digest: bigint;
   /** `seen` of the span's last window: all of it when a later reading says what was used up to the end. */
   lastSeen: number;
+  /** Records that `isUndigested` is true of: the digest is not the one that their facts give. */
+  undigested: number;
 }
 export interface BilledTallies extends TallySum {
   digest: bigint;

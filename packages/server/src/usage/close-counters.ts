@@ -9,7 +9,8 @@ import type { SetAside } from '../store/control-store.ts';
 import { StoreError } from '../store/errors.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
 import type { Touched, UsageStore } from '../store/usage-store.ts';
-import { type CounterCourse, type CounterDeps, followSeries, groupBy, reachOf, recordsOf } from './counters.ts';
+import type { CounterCourse, CounterDeps } from './counter-context.ts';
+import { followSeries, groupBy, reachOf, recordsOf } from './counters.ts';
 import type { Corrected, Exceptions } from './exceptions.ts';
 import { writeFitting } from './write-records.ts';
 
@@ -197,7 +198,17 @@ async function followSafely(
 }
 
 function quarantinedRecords(series: number, from: Instant, to: Instant): CounterRecord[] {
-  const nothing = { series, part: 0, seen: 0, used: 0n, n: 0, flags: 0, state: State.quarantined, isVoid: false };
+  const nothing = {
+    series,
+    part: 0,
+    seen: 0,
+    used: 0n,
+    n: 0,
+    flags: 0,
+    state: State.quarantined,
+    facts: 0,
+    isVoid: false,
+  };
   return Array.from({ length: (to - from) / WINDOW_MS }, (_, i) => ({ ...nothing, window: from + i * WINDOW_MS }));
 }
 
@@ -219,7 +230,18 @@ async function lostRecords(
     for (const record of current) {
       if (record.isVoid || kept.has(keyOf(record))) continue;
       const { series, window, part } = record;
-      lost.push({ series, window, part, seen: 0, used: 0n, n: 0, flags: 0, state: State.known, isVoid: true });
+      lost.push({
+        series,
+        window,
+        part,
+        seen: 0,
+        used: 0n,
+        n: 0,
+        flags: 0,
+        state: State.known,
+        facts: 0,
+        isVoid: true,
+      });
     }
   }
   return lost;

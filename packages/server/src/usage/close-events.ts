@@ -13,7 +13,7 @@ import { compileMeter, type MeterProgram, Tally } from '../domain/tally.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../domain/window.ts';
 import type { Progress } from '../store/control-store.ts';
 import type { SeriesRegistry } from '../store/series-registry.ts';
-import type { TallyRow, UsageStore } from '../store/usage-store.ts';
+import type { EventQuery, TallyRow, UsageStore } from '../store/usage-store.ts';
 import type { Closed } from './close-counters.ts';
 import type { Completeness } from './completeness.ts';
 import { type EventChanges, touchedWindows } from './touched-events.ts';
@@ -27,6 +27,8 @@ export interface EventDeps {
   /** Records before this instant can be built on (a level's checkpoint); left away: all before what is asked. */
   closedTo?: Instant;
 }
+
+type SomeEvents = Pick<EventQuery, 'subjects' | 'within'>;
 
 /** The changes of one level, what it was before them, and the rules it goes by. */
 export interface LevelCourse {
@@ -81,15 +83,16 @@ export class EventCloser {
     return out;
   }
 
-  /** Event by event, over any [from, to): calls `each` for every event that passes the meter's filters. */
+  /** Event by event, over any [from, to), or only some of it: calls `each` for all that pass the meter's filters. */
   async measure(
     meter: Meter,
     from: Instant,
     to: Instant,
     each: (series: Series, event: StoredEvent, program: MeterProgram) => void,
+    only: SomeEvents = {},
   ): Promise<void> {
     const program = compileMeter(meter);
-    for await (const event of this.events(meter, from, to)) {
+    for await (const event of this.events(meter, from, to, only)) {
       const dimensions = program.dimensionsOf(event);
       if (dimensions !== null) each(this.seriesOf(meter, event, dimensions), event, program);
     }
@@ -246,7 +249,7 @@ export class EventCloser {
     for (const meter of this.deps.book.meters()) if (meter.kind === 'delta' || meter.kind === 'gauge') yield meter;
   }
 
-  private events(meter: Meter, from: Instant, to: Instant): AsyncIterable<StoredEvent> {
+  private events(meter: Meter, from: Instant, to: Instant, only: SomeEvents): AsyncIterable<StoredEvent> {
     const { usage, book, frontier } = this.deps;
     const query = {
       types: [meter.eventType],
@@ -255,6 +258,7 @@ export class EventCloser {
       frontier,
       voided: book.voidedReceipts(),
       undoneSets: book.undoneSets(),
+      ...only,
     };
     return usage.events(query);
   }

@@ -1,9 +1,33 @@
 /** What the pure path reads around one series' span: outwards, until it suffices to judge the span as all readings would. */
+import type { Book } from '../domain/book.ts';
 import { type Course, type Decisions, followCounter } from '../domain/delta.ts';
-import { type SeriesReading, Stamp } from '../domain/fact.ts';
+import { type Receipt, type SeriesReading, Stamp } from '../domain/fact.ts';
+import type { Series } from '../domain/series.ts';
 import { type Instant, type Interval, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
-import type { EpochExtent } from '../store/usage-store.ts';
-import type { CounterCourse, CounterDeps, CounterWork } from './counters.ts';
+import type { EpochExtent, UsageStore } from '../store/usage-store.ts';
+
+export interface CounterWork {
+  series: Series;
+  from: Instant;
+  to: Instant;
+  /** The reading to begin from must have a lower receipt: a correction changes how what came after it is judged. */
+  before?: Receipt | null;
+  /** A reading at `from` itself that came after it does not begin: the segment that it ends is looked for too. */
+  since?: Receipt;
+}
+
+export interface CounterCourse extends CounterWork {
+  course: Course;
+  readings: readonly SeriesReading[];
+  /** From the anchor before the span to the one after it. */
+  anchors: Interval;
+}
+
+export interface CounterDeps {
+  usage: UsageStore;
+  book: Book;
+  frontier: Receipt;
+}
 
 /** Windows of context on either side, tried in this order before asking the store where the next reading lies. */
 const CONTEXT_WINDOWS = [2, 8, 192] as const;

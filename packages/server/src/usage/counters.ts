@@ -8,37 +8,18 @@ import type { Book } from '../domain/book.ts';
 import { type CounterSpec, type Course, counterRecords, type Decisions, followCounter } from '../domain/delta.ts';
 import type { Receipt, SeriesReading } from '../domain/fact.ts';
 import type { CounterRecord } from '../domain/record.ts';
-import type { Series } from '../domain/series.ts';
 import { type Instant, type Interval, windowCeil, windowStart } from '../domain/window.ts';
-import type { UsageStore } from '../store/usage-store.ts';
 import { breath } from './breath.ts';
-import { Context, EPOCH_CONTEXT_MS } from './counter-context.ts';
+import {
+  Context,
+  type CounterCourse,
+  type CounterDeps,
+  type CounterWork,
+  EPOCH_CONTEXT_MS,
+} from './counter-context.ts';
 
 const SERIES_A_CALL = 2_000;
 const CONTEXTS_A_BREATH = 500;
-
-export interface CounterWork {
-  series: Series;
-  from: Instant;
-  to: Instant;
-  /** The reading to begin from must have a lower receipt: a correction changes how what came after it is judged. */
-  before?: Receipt | null;
-  /** A reading at `from` itself that came after it does not begin: the segment that it ends is looked for too. */
-  since?: Receipt;
-}
-
-export interface CounterCourse extends CounterWork {
-  course: Course;
-  readings: readonly SeriesReading[];
-  /** From the anchor before the span to the one after it. */
-  anchors: Interval;
-}
-
-export interface CounterDeps {
-  usage: UsageStore;
-  book: Book;
-  frontier: Receipt;
-}
 
 /** Follows each series over its span; courses come in the order of the work. */
 export async function followSeries(deps: CounterDeps, work: readonly CounterWork[]): Promise<CounterCourse[]> {

@@ -3,7 +3,9 @@ import type { Book } from '../domain/book.ts';
 import type { Verdict } from '../domain/delta.ts';
 import type { Receipt, SeriesReading } from '../domain/fact.ts';
 import { isCounter, type Meter } from '../domain/meter.ts';
+import type { CounterRecord } from '../domain/record.ts';
 import { type FlagName, flagNames, type StateName, stateName } from '../domain/record.ts';
+import { counterLine, isUndigested } from '../domain/record-digest.ts';
 import type { Series } from '../domain/series.ts';
 import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
 import type { Run } from '../store/control-store.ts';
@@ -116,13 +118,16 @@ async function explainSeries(
       flags: flagNames(r.flags),
       frontier: kept?.frontier ?? null,
       run: kept === undefined ? null : await deps.control.runAt(kept.frontier, r.window),
-      confirmed: kept !== undefined && kept.used === r.used && kept.state === r.state && kept.flags === r.flags,
+      confirmed: kept !== undefined && !kept.isVoid && isSame(kept, r),
     });
   }
   const readings = await explainReadings(deps, series, course.readings, course.course.verdicts, first, last);
   const owner = deps.book.ownerAt(series.tenant, series.resource, from);
   return { kind: 'counter', series, owner, meter: deps.book.meter(series.meter) ?? null, records, readings };
 }
+
+const isSame = (kept: CounterRecord, now: CounterRecord): boolean =>
+  counterLine(isUndigested(kept) ? { ...kept, facts: now.facts } : kept) === counterLine(now);
 
 /** The readings inside, and the one on either side that the edges were measured from. */
 async function explainReadings(

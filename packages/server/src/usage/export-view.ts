@@ -14,7 +14,8 @@ import type { Meter } from '../domain/meter.ts';
 import { type Series, seriesKeyText } from '../domain/series.ts';
 import { compileMeter, type MeterProgram } from '../domain/tally.ts';
 import { type Instant, type Interval, WINDOW_MS, windowCeil } from '../domain/window.ts';
-import { type CounterDeps, followSeries } from './counters.ts';
+import type { CounterDeps } from './counter-context.ts';
+import { followSeries } from './counters.ts';
 import type { Holding } from './selection.ts';
 
 export class ExportView {

@@ -1,114 +1,120 @@
-/** Whose usage of a past span facts that came since may have changed: only those are rated again. */
+/**
+ * Whose usage of past spans facts that came since may have changed: only those are rated again. A superset. What only
+ * changes how complete usage is known to be (a source that declares, time to settle that passes) is none of it.
+ *
+ * A run of invoices asks of every earlier frontier, for every account. So control facts are read once (metered-told.ts),
+ * measured ones once for each frontier over all spans that were asked about, and no book but the present one is folded.
+ */
 import type { Book } from '../domain/book.ts';
-import type { ControlFact } from '../domain/control-fact.ts';
 import type { Receipt } from '../domain/fact.ts';
-import type { Series } from '../domain/series.ts';
 import { type Instant, windowCeil, windowStart } from '../domain/window.ts';
-import type { ControlStore } from '../store/control-store.ts';
-import type { SeriesRegistry } from '../store/series-registry.ts';
-import type { UsageStore } from '../store/usage-store.ts';
 import { breath } from './breath.ts';
+import { type ChangeSources, Told } from './metered-told.ts';
 
-/** `all`: a definition changed, and with it everybody's usage may have. */
 export interface Changed {
-  accounts: ReadonlySet<string>;
-  all: boolean;
-  /** Receipt up to which facts were looked at. */
-  frontier: Receipt;
+  /** A definition changed, and with it everybody's usage may have. */
+  readonly all: boolean;
+  has(account: string): boolean;
 }
 
-interface Sources {
-  usage: UsageStore;
-  control: ControlStore;
-  registry: SeriesRegistry;
-  bookAt(frontier: Receipt): Promise<Book>;
-}
-
-const KINDS = [
-  'owner',
-  'resource',
-  'account',
-  'source',
-  'meter',
-  'void',
-  'set',
-  'decision',
-  'quarantine',
-  'unobserved',
-];
-const PAGE = 10_000;
 const LAST_SERIES = 2 ** 32 - 1;
 /** Series looked at in one turn of the loop: some milliseconds. */
 const A_BREATH = 5_000;
 
-/**
- * A superset. What only changes how complete usage is known to be (a source that declares, time to settle that passes)
- * is none of it: a final invoice waited for that.
- */
-export async function changedSince(
-  sources: Sources,
-  then: { frontier: Receipt; book: Book },
-  frontier: Receipt,
-  from: Instant,
-  to: Instant,
-): Promise<Changed> {
-  const changes = new Changes(sources, [then.book, await sources.bookAt(frontier)], then.frontier, frontier, from, to);
-  await changes.addFacts();
-  if (!changes.all) {
-    await changes.addReadings();
-    await changes.addEvents();
-    await changes.addPassed();
+/** Who is named by measured facts above a frontier, of the span that was looked at so far. */
+class Measured {
+  readonly accounts = new Set<string>();
+  from: Instant = 0;
+  to: Instant = 0;
+  /** One extends it at a time. */
+  tail: Promise<void> = Promise.resolve();
+
+  covers(from: Instant, to: Instant): boolean {
+    return from >= this.from && to <= this.to;
   }
-  return { accounts: changes.accounts, all: changes.all, frontier };
+}
+
+export class ChangesUpTo {
+  private readonly sources: ChangeSources;
+  private readonly book: Book;
+  private readonly frontier: Receipt;
+  private readonly told: Told;
+  private readonly measured = new Map<Receipt, Measured>();
+
+  /** `book` is of the frontier: what came after it is in no answer. */
+  constructor(sources: ChangeSources, book: Book, frontier: Receipt) {
+    this.sources = sources;
+    this.book = book;
+    this.frontier = frontier;
+    this.told = new Told(sources, book, frontier);
+  }
+
+  /** Accounts whose usage in [from, to) may be another than it was at `since`. May name too many, never too few. */
+  async since(since: Receipt, from: Instant, to: Instant): Promise<Changed> {
+    await this.told.readFrom(since);
+    if (this.told.changedAll(since)) return { all: true, has: () => true };
+    let measured = this.measured.get(since);
+    if (measured === undefined) {
+      measured = new Measured();
+      this.measured.set(since, measured);
+    }
+    const { accounts } = measured;
+    if (!measured.covers(from, to)) await this.extend(measured, since, from, to);
+    return { all: false, has: (id) => accounts.has(id) || this.told.hasChanged(id, since, from, to) };
+  }
+
+  private async extend(measured: Measured, since: Receipt, from: Instant, to: Instant): Promise<void> {
+    const extend = async (): Promise<void> => {
+      const isFirst = measured.from === measured.to;
+      const pieces = isFirst ? [[from, to] as const] : [[from, measured.from] as const, [measured.to, to] as const];
+      for (const [a, b] of pieces) {
+        if (a >= b) continue;
+        await new Piece(this.sources, this.book, measured.accounts, a, b).add(since, this.frontier);
+        measured.from = isFirst ? a : Math.min(measured.from, a);
+        measured.to = isFirst ? b : Math.max(measured.to, b);
+      }
+    };
+    measured.tail = measured.tail.catch(() => undefined).then(extend);
+    await measured.tail;
+  }
 }
 
 /** Meters of one kind: their keys, and the types of the events that they measure. */
-interface Measured {
+interface OfKind {
   keys: Set<string>;
   types: Set<string>;
 }
 
-class Changes {
-  readonly accounts = new Set<string>();
-  all = false;
-  private readonly sources: Sources;
-  /** As it was, and as it is: usage that moved from one account to another changed for both. */
-  private readonly books: readonly Book[];
-  private readonly after: Receipt;
-  private readonly frontier: Receipt;
+/** One span and one frontier. */
+class Piece {
+  private readonly sources: ChangeSources;
+  private readonly book: Book;
+  private readonly accounts: Set<string>;
   private readonly from: Instant;
   private readonly to: Instant;
 
-  constructor(sources: Sources, books: readonly Book[], after: Receipt, frontier: Receipt, from: Instant, to: Instant) {
+  constructor(sources: ChangeSources, book: Book, accounts: Set<string>, from: Instant, to: Instant) {
     this.sources = sources;
-    this.books = books;
-    this.after = after;
-    this.frontier = frontier;
+    this.book = book;
+    this.accounts = accounts;
     this.from = from;
     this.to = to;
   }
 
-  async addFacts(): Promise<void> {
-    for (let after = this.after; ; ) {
-      const page = await this.sources.control.facts(after, PAGE, { kinds: KINDS, upTo: this.frontier });
-      for (const fact of page) await this.addFact(fact);
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE || this.all) return;
-      after = last.receipt;
-    }
-  }
-
-  async addReadings(): Promise<void> {
-    const span = { firstSeries: 0, lastSeries: LAST_SERIES, from: windowStart(this.from), to: windowCeil(this.to) };
-    for (const { series } of await this.sources.usage.touchedCounters(span, this.after, this.frontier))
-      this.addSeries(series);
-  }
-
-  async addEvents(): Promise<void> {
-    const { deltas, levels } = this.eventMeters();
-    await this.addSubjects(deltas.types, this.from, this.after, this.frontier);
+  async add(after: Receipt, frontier: Receipt): Promise<void> {
+    await this.addReadings(after, frontier);
+    await this.addSubjects(this.meters('delta'), this.from, after, frontier);
     // A level holds from its change on, however long ago that was.
-    await this.addSubjects(levels.types, 0, this.after, this.frontier);
+    await this.addSubjects(this.meters('gauge'), 0, after, frontier);
+    await this.addPassed(after);
+  }
+
+  private async addReadings(after: Receipt, frontier: Receipt): Promise<void> {
+    const span = { firstSeries: 0, lastSeries: LAST_SERIES, from: windowStart(this.from), to: windowCeil(this.to) };
+    for (const { series: id } of await this.sources.usage.touchedCounters(span, after, frontier)) {
+      const series = this.sources.registry.byId(id);
+      if (series !== undefined) this.addResource(series.tenant, series.resource);
+    }
   }
 
   /**
@@ -116,110 +122,38 @@ class Changes {
    * as soon as a tick has passed them. No fact about them needs to come for that. Of counters everybody's is named:
    * which of them had such readings the store could tell only by reading all that came after that clock.
    */
-  async addPassed(): Promise<void> {
-    const [then = 0, now = 0] = this.books.map((book) => book.lastTick);
+  private async addPassed(after: Receipt): Promise<void> {
+    const [tick] = await this.sources.control.facts(0, 1, { kinds: ['tick'], upTo: after, newest: true });
+    const then = tick?.body.kind === 'tick' ? tick.body.at : 0;
     // Before the first tick the wall clock stands in for it, and leaves nothing behind to compare with.
-    if (then >= this.to || (then > 0 && then === now)) return;
-    const { deltas, levels } = this.eventMeters();
-    await this.addWhere((series) => !deltas.keys.has(series.meter) && !levels.keys.has(series.meter));
-    await this.addSubjects(deltas.types, Math.max(this.from, then), 0, this.after);
-    await this.addSubjects(levels.types, 0, 0, this.after);
-  }
-
-  private eventMeters(): { deltas: Measured; levels: Measured } {
-    const deltas: Measured = { keys: new Set(), types: new Set() };
-    const levels: Measured = { keys: new Set(), types: new Set() };
-    for (const book of this.books) {
-      for (const { kind, key, eventType } of book.meters()) {
-        if (kind !== 'delta' && kind !== 'gauge') continue;
-        const { keys, types } = kind === 'delta' ? deltas : levels;
-        keys.add(key);
-        types.add(eventType);
-      }
+    if (then >= this.to || (then > 0 && then === this.book.lastTick)) return;
+    const [deltas, levels] = [this.meters('delta'), this.meters('gauge')];
+    let seen = 0;
+    for (const { tenant, resource, meter } of this.sources.registry.all()) {
+      if (++seen % A_BREATH === 0) await breath();
+      if (!deltas.keys.has(meter) && !levels.keys.has(meter)) this.addResource(tenant, resource);
     }
-    return { deltas, levels };
+    await this.addSubjects(deltas, Math.max(this.from, then), 0, after);
+    await this.addSubjects(levels, 0, 0, after);
   }
 
-  private async addSubjects(
-    types: ReadonlySet<string>,
-    from: Instant,
-    after: Receipt,
-    frontier: Receipt,
-  ): Promise<void> {
+  private meters(of: 'delta' | 'gauge'): OfKind {
+    const [keys, types] = [new Set<string>(), new Set<string>()];
+    for (const { kind, key, eventType } of this.book.meters()) {
+      if (kind !== of) continue;
+      keys.add(key);
+      types.add(eventType);
+    }
+    return { keys, types };
+  }
+
+  private async addSubjects({ types }: OfKind, from: Instant, after: Receipt, frontier: Receipt): Promise<void> {
     const found = await this.sources.usage.touchedSubjects([...types], from, this.to, after, frontier);
     for (const { tenant, subject } of found) this.addResource(tenant, subject);
   }
 
-  private async addFact({ body, tenant, receipt }: ControlFact): Promise<void> {
-    switch (body.kind) {
-      case 'owner':
-        this.addResource(tenant, body.resource);
-        break;
-      case 'resource':
-        this.addResource(tenant, body.id);
-        break;
-      case 'account':
-        // What the installation's keys brought under its name is its own from now on.
-        this.accounts.add(body.id);
-        break;
-      case 'source':
-        await this.addWhere((s) => s.tenant === tenant && s.source === body.id);
-        break;
-      case 'meter':
-        this.all = true;
-        break;
-      case 'void':
-        if (body.series !== null) this.addSeries(body.series);
-        else await this.addEvent(body.target);
-        // The replacement may be of another subject.
-        if (body.replacement !== null) await this.addEvent(receipt);
-        break;
-      case 'set':
-        if (body.state === 'undone') await this.addSet(body.name);
-        break;
-      case 'decision':
-        if (body.series !== null) this.addSeries(body.series);
-        else if (body.target !== null) await this.addEvent(body.target);
-        break;
-      case 'quarantine':
-        this.addSeries(body.series);
-        break;
-      case 'unobserved':
-        if (body.series !== null) this.addSeries(body.series);
-        else await this.addWhere((s) => s.tenant === tenant && s.source === body.source);
-        break;
-      default:
-    }
-  }
-
-  private async addEvent(receipt: Receipt): Promise<void> {
-    const found = await this.sources.usage.findReceipt(receipt);
-    if (found !== null && 'event' in found) this.addResource(found.event.tenant, found.event.subject);
-  }
-
-  private async addSet(name: string): Promise<void> {
-    const types = [...new Set(this.books.flatMap((book) => [...book.meters()].map((m) => m.eventType)))];
-    const all = { types, from: 0, to: this.to, frontier: this.frontier, voided: [], undoneSets: [] };
-    for await (const event of this.sources.usage.events({ ...all, inSet: name }))
-      this.addResource(event.tenant, event.subject);
-  }
-
-  private async addWhere(passes: (series: Series) => boolean): Promise<void> {
-    let seen = 0;
-    for (const series of this.sources.registry.all()) {
-      if (++seen % A_BREATH === 0) await breath();
-      if (passes(series)) this.addResource(series.tenant, series.resource);
-    }
-  }
-
-  private addSeries(id: number): void {
-    const series = this.sources.registry.byId(id);
-    if (series !== undefined) this.addResource(series.tenant, series.resource);
-  }
-
   private addResource(tenant: string, resource: string): void {
-    for (const book of this.books)
-      for (const { account } of book.ownerIntervals(tenant, resource, this.from, this.to))
-        if (account !== null) this.accounts.add(account);
+    for (const { account } of this.book.ownerIntervals(tenant, resource, this.from, this.to))
+      if (account !== null) this.accounts.add(account);
   }
 }

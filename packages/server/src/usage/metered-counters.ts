@@ -69,7 +69,8 @@ async function addRecords(deps: MeteredDeps, groups: readonly Group[]): Promise<
       const { from, to, series } = unit.holding;
       const closedTo = deps.now.closedTo(groupOf(series.id));
       const isGap = deps.now.gaps(groupOf(series.id)).some((gap) => gap.from < to && gap.to > from);
-      unit.dirty = isGap || (row !== undefined && row.frontier > deps.frontier) || deps.removed.hasSeries(series);
+      const isOther = row !== undefined && (row.frontier > deps.frontier || row.undigested > 0);
+      unit.dirty = isGap || isOther || deps.removed.hasSeries(series);
       if (unit.dirty) {
         left.dirty.push({ unit, edges });
         continue;

@@ -1,7 +1,7 @@
 /** Where an answer that should be the same is not: the first record that is not what facts say, or what the facts did. */
 import type { Receipt } from '../domain/fact.ts';
 import { isCounter, type Meter } from '../domain/meter.ts';
-import { counterLine, digestText, tallyLine } from '../domain/record-digest.ts';
+import { counterLine, digestText, isUndigested, tallyLine } from '../domain/record-digest.ts';
 import { groupOf, type Series } from '../domain/series.ts';
 import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
 import { EventCloser } from './close-events.ts';
@@ -105,7 +105,7 @@ async function wrongRecord(
   const windows = [...new Set([...stored.keys(), ...computed.keys()])].sort((a, b) => a - b);
   for (const window of windows) {
     const kept = stored.get(window);
-    if (window < first || window >= last || kept === 'newer' || isInGap(deps, series, meter, window)) continue;
+    if (window < first || window >= last || kept === 'other' || isInGap(deps, series, meter, window)) continue;
     const [a, b] = [textOf(kept), textOf(computed.get(window))];
     if (a === b) continue;
     const facts = await factsIn(deps, series, meter, window, window + WINDOW_MS);
@@ -125,25 +125,26 @@ function isInGap({ closedBefore }: DifferenceDeps, series: Series, meter: Meter,
   return gaps.some((gap) => gap.from <= window && gap.to > window);
 }
 
-/** Lines by window; `newer`: written again since, so that it says nothing of this frontier. */
+/** Lines by window; `other`: written again since, or of before readings were digested, so that it cannot be compared. */
 async function storedLines(
   { usage, frontier }: DifferenceDeps,
   { id }: Series,
   meter: Meter,
   from: Instant,
   to: Instant,
-): Promise<Map<Instant, string[] | 'newer'>> {
-  const out = new Map<Instant, string[] | 'newer'>();
-  const put = (window: Instant, at: Receipt, line: string | null): void => {
+): Promise<Map<Instant, string[] | 'other'>> {
+  const out = new Map<Instant, string[] | 'other'>();
+  const put = (window: Instant, isOther: boolean, line: string | null): void => {
     const own = out.get(window) ?? [];
-    if (at > frontier || own === 'newer') out.set(window, 'newer');
+    if (isOther || own === 'other') out.set(window, 'other');
     else out.set(window, line === null ? own : [...own, line]);
   };
   if (isCounter(meter))
     for (const r of await usage.counterRecords([id], from, to))
-      put(r.window, r.frontier, r.isVoid ? null : counterLine(r));
+      put(r.window, r.frontier > frontier || (!r.isVoid && isUndigested(r)), r.isVoid ? null : counterLine(r));
   else
-    for (const r of await usage.tallyRecords([id], from, to)) put(r.window, r.frontier, r.isVoid ? null : tallyLine(r));
+    for (const r of await usage.tallyRecords([id], from, to))
+      put(r.window, r.frontier > frontier, r.isVoid ? null : tallyLine(r));
   return out;
 }
 

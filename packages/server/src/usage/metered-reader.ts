@@ -17,7 +17,7 @@ import { Completeness } from './completeness.ts';
 import { groupBy } from './counters.ts';
 import type { Metered, MeteredAsk, MeteredReader, MeteredSeries } from './metered.ts';
 import { answer } from './metered-answer.ts';
-import { type Changed, changedSince } from './metered-changes.ts';
+import { type Changed, ChangesUpTo } from './metered-changes.ts';
 import { type MeteredDeps, readCounters } from './metered-counters.ts';
 import { type Difference, firstDifference } from './metered-difference.ts';
 import { addEvents } from './metered-events.ts';
@@ -54,6 +54,7 @@ export class MeteredAt implements MeteredReader {
   private readonly index: HoldingIndex;
   private readonly tallies: MeteredTallies;
   private readonly isExact: boolean;
+  private changes: ChangesUpTo | null = null;
 
   private constructor(
     sources: MeteredSources,
@@ -118,17 +119,10 @@ export class MeteredAt implements MeteredReader {
     return refs.sort((a, b) => a.id - b.id).map((r) => r.text);
   }
 
-  /** Accounts whose usage in [from, to) may be another now than at this frontier. May name too many, never too few. */
-  changedSince(from: Instant, to: Instant): Promise<Changed> {
-    const { usage, control, registry } = this.sources;
-    const after = { frontier: this.frontier, book: this.book };
-    return changedSince(
-      { usage, control, registry, bookAt: this.sources.bookAt },
-      after,
-      this.sources.frontier(),
-      from,
-      to,
-    );
+  /** Whose usage in [from, to) may be another at this frontier than it was at `since`. May name too many, never too few. */
+  changedSince(since: Receipt, from: Instant, to: Instant): Promise<Changed> {
+    this.changes ??= new ChangesUpTo(this.sources, this.book, this.frontier);
+    return this.changes.since(since, from, to);
   }
 
   /** Why an ask is answered otherwise than it was: `then` are the series of its rows as they were billed. */

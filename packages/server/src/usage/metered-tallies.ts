@@ -1,4 +1,8 @@
-/** Units of event meters: closed windows from records in one statement; distinct values, cuts and open windows from events. */
+/**
+ * Units of event meters: closed windows from records in one statement, what is cut off them from events in one pass a meter;
+ * distinct values, open windows and cuts of levels from events, group by group.
+ */
+import type { Meter } from '../domain/meter.ts';
 import type { Series } from '../domain/series.ts';
 import { type Instant, WINDOW_MS, windowCeil, windowStart } from '../domain/window.ts';
 import type { BilledTallies } from '../store/usage-store.ts';
@@ -6,12 +10,16 @@ import { emptyAmount } from './amount.ts';
 import { breath } from './breath.ts';
 import { EventCloser } from './close-events.ts';
 import { Completeness } from './completeness.ts';
+import { groupBy } from './counters.ts';
 import { holdingsOf, type MeteredDeps, Spans, UNITS_A_BREATH } from './metered-counters.ts';
+import { addCuts } from './metered-cuts.ts';
 import type { HoldingIndex } from './metered-index.ts';
 import { type Group, Unit } from './metered-work.ts';
 import type { ReadDeps } from './read-counters.ts';
 import { silenceOf, tallyAmounts } from './read-tallies.ts';
 import type { Holding } from './selection.ts';
+
+const isCut = ({ holding: { from, to } }: Unit): boolean => from % WINDOW_MS !== 0 || to % WINDOW_MS !== 0;
 
 type Silence = { state: number; flags: number } | null;
 
@@ -33,6 +41,7 @@ export class MeteredTallies {
   async read(groups: readonly Group[], isExact: boolean): Promise<void> {
     this.silences = new Map();
     const rows = await this.billed(groups.filter((g) => g.meter.aggregation !== 'unique'));
+    const cut: { meter: Meter; units: Unit[] }[] = [];
     let seen = 0;
     for (const group of groups) {
       seen += group.units.size;
@@ -42,34 +51,46 @@ export class MeteredTallies {
         await breath();
       }
       if (group.meter.aggregation === 'unique') await this.slowly(group, [...group.units.values()], rows, true);
-      else await this.readGroup(group, rows, isExact);
+      else cut.push({ meter: group.meter, units: await this.readGroup(group, rows, isExact) });
+    }
+    for (const [, lists] of groupBy(cut, (c) => c.meter.key)) {
+      const [first] = lists;
+      if (first === undefined) continue;
+      const units = lists.flatMap((c) => c.units);
+      await addCuts(this.closer, first.meter, units);
     }
   }
 
-  private async readGroup(group: Group, rows: ReadonlyMap<Unit, BilledTallies>, isExact: boolean): Promise<void> {
+  /** Answers the units to which what is cut off their windows is still to be added. */
+  private async readGroup(group: Group, rows: ReadonlyMap<Unit, BilledTallies>, isExact: boolean): Promise<Unit[]> {
     const { now, frontier } = this.deps;
     const isOpen = group.to > now.eventsClosedTo;
     const isGap = now.eventGaps.some((gap) => gap.from < group.to && gap.to > group.from);
     const isDoubtful = this.deps.removed.hasEvents(group.meter);
-    if (isGap || isDoubtful || (isOpen && !isExact)) return this.fromFacts(group, [...group.units.values()], true);
-    const [whole, cut, dirty]: [Unit[], Unit[], Unit[]] = [[], [], []];
+    if (isGap || isDoubtful || (isOpen && !isExact)) {
+      await this.fromFacts(group, [...group.units.values()], true);
+      return [];
+    }
+    const [whole, slow, dirty]: [Unit[], Unit[], Unit[]] = [[], [], []];
     for (const unit of group.units.values()) {
-      const { from, to } = unit.holding;
       if ((rows.get(unit)?.frontier ?? 0) > frontier) dirty.push(unit);
-      else if (isOpen || from % WINDOW_MS !== 0 || to % WINDOW_MS !== 0) cut.push(unit);
+      else if (isOpen || (group.meter.kind === 'gauge' && isCut(unit))) slow.push(unit);
       else whole.push(unit);
     }
     for (const [i, unit] of whole.entries()) {
       this.addWhole(unit, rows.get(unit));
       if (i % UNITS_A_BREATH === UNITS_A_BREATH - 1) await breath();
     }
-    if (cut.length > 0 || isOpen) await this.slowly(group, cut, rows, isOpen);
-    dirty.push(...(await this.rewritten(group, cut)));
+    if (slow.length > 0 || isOpen) await this.slowly(group, slow, rows, isOpen);
+    dirty.push(...(await this.rewritten(group, slow)));
     // A series met since the frontier may have begun from a record of its own that came since as well.
-    if ((await this.rewritten(group, group.fresh)).length > 0)
-      return this.fromFacts(group, [...group.units.values()], true);
+    if ((await this.rewritten(group, group.fresh)).length > 0) {
+      await this.fromFacts(group, [...group.units.values()], true);
+      return [];
+    }
     const withFresh = !isOpen && !isExact;
     if (dirty.length > 0 || (group.hasLater && withFresh)) await this.fromFacts(group, dirty, withFresh);
+    return whole.filter(isCut);
   }
 
   /**

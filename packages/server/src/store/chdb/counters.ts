@@ -1,10 +1,10 @@
 /** Closing, computing and finding touched windows of counters. The rules of what is normal: counter-sql.ts. */
 import type { Receipt } from '../../domain/fact.ts';
-import { type CounterRecord, Flag, State } from '../../domain/record.ts';
-import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
+import { type CounterRecord, State } from '../../domain/record.ts';
+import { WINDOW_MS, windowStart } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
 import type { FastClose, Span, Touched } from '../usage-store.ts';
-import { normalSeries, recordsOfStaged } from './counter-sql.ts';
+import { normalSeries, recordsOf, recordsOfStaged } from './counter-sql.ts';
 import type { HeldLane, Lane } from './lane.ts';
 import { dateTime, num, seriesIn, setOf } from './sql.ts';
 
@@ -14,7 +14,8 @@ const MANY_ODD = 2_000;
 
 /** What the job's lane needs before its first close: a table that lives and dies with its session. */
 export const stagingTable = `CREATE TEMPORARY TABLE IF NOT EXISTS ${STAGING} (
-  series UInt32, ok UInt8, edges Array(UInt64), counts Array(UInt64), places Array(UInt32), spreads Array(UInt8)
+  series UInt32, ok UInt8, edges Array(UInt64), counts Array(UInt64), places Array(UInt32), spreads Array(UInt8),
+  facts Array(UInt32)
 ) ENGINE = Memory`;
 
 export async function closeCounters(
@@ -175,31 +176,14 @@ export async function computeCounters(
     const counts = rows.list(() => rows.big64());
     const places = rows.list(() => rows.u32());
     const spreads = rows.list(() => rows.u8());
+    const facts = rows.list(() => rows.u32());
     seen.add(id);
-    if (normal) records.push(...piecesOf(id, span, edges, counts, places, spreads));
+    if (normal) records.push(...recordsOf(id, span, { edges, counts, places, spreads, facts }));
     else odd.push(id);
   }
   // No reading near: silent, or in a gap longer than the context. Only the pure path can tell.
   for (const id of asked) if (!seen.has(id)) odd.push(id);
   return { records, odd: odd.sort((a, b) => a - b) };
-}
-
-function* piecesOf(
-  series: number,
-  span: Span,
-  edges: readonly Instant[],
-  counts: readonly bigint[],
-  places: readonly number[],
-  spreads: readonly number[],
-): Generator<CounterRecord> {
-  for (let i = 0; i + 1 < edges.length; i++) {
-    const window = edges[i] ?? 0;
-    if (window < span.from || window >= span.to) continue;
-    const used = (counts[i + 1] ?? 0n) - (counts[i] ?? 0n);
-    const n = (places[i + 1] ?? 0) - (places[i] ?? 0);
-    const flags = spreads[i] === 1 || spreads[i + 1] === 1 ? Flag.spread : 0;
-    yield { series, window, part: 0, seen: WINDOW_MS, used, n, flags, state: State.known, isVoid: false };
-  }
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Reading events back, in (t, receipt) order, page by page. */
 import type { Receipt, StoredEvent } from '../../domain/fact.ts';
 import { type Instant, WINDOW_MS } from '../../domain/window.ts';
-import type { EventQuery, IdentityRow } from '../usage-store.ts';
+import type { EventQuery, IdentityRow, SubjectWindow } from '../usage-store.ts';
 import { type Lane, openSession, type Parameters } from './lane.ts';
 import { refusal } from './refusal.ts';
 import { RowReader } from './row-reader.ts';
-import { dateTime, num, setOf, within } from './sql.ts';
+import { arrayOf, dateTime, num, setOf, within } from './sql.ts';
 
 const COLUMNS = 'tenant, source, id, type, subject, t, skew, lag, data, receipt, stamps, batch';
 /** Rows fetched at once: some 10 MB of ordinary events. */
@@ -49,6 +49,15 @@ export async function* events(lane: Lane, query: EventQuery): AsyncIterable<Stor
     parameters.inSet = query.inSet;
     which += ' AND batch = {inSet:String}';
   }
+  if (query.subjects?.length === 0 || query.within?.length === 0) return;
+  if (query.subjects !== undefined) {
+    parameters.subjects = query.subjects;
+    which += ' AND subject IN {subjects:Array(String)}';
+  }
+  if (query.within !== undefined) {
+    parameters.subjectsWithin = query.within.map(({ subject }) => subject);
+    which += ` AND ${inWindows(query.within)}`;
+  }
   if (query.undoneSets.length > 0) parameters.undone = query.undoneSets;
   const counting = countingOnly(query.voided, query.undoneSets);
   let left = query.limit ?? Number.MAX_SAFE_INTEGER;
@@ -59,6 +68,17 @@ export async function* events(lane: Lane, query: EventQuery): AsyncIterable<Stor
     }
     if (left <= 0) return;
   }
+}
+
+/** The primary key answers which buckets. */
+function inWindows(within: readonly SubjectWindow[]): string {
+  const buckets = arrayOf(
+    within.map(({ window }) => window / 1000),
+    'UInt32',
+  );
+  return `(bucket, subject) IN (
+    SELECT toDateTime(p.1, 'UTC'), p.2 FROM (SELECT arrayJoin(arrayZip(${buckets}, {subjectsWithin:Array(String)})) AS p)
+  )`;
 }
 
 /** Consecutive pieces of the asked time with at most about a page of events each, in the order they are read. */

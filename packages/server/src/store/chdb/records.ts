@@ -20,6 +20,7 @@ const recordTable: Table = {
     { name: 'n', type: 'UInt32' },
     { name: 'flags', type: 'UInt16' },
     { name: 'state', type: 'UInt8' },
+    { name: 'facts', type: 'UInt32' },
     { name: 'void', type: 'UInt8' },
     { name: 's', type: 'UInt64' },
   ],
@@ -60,6 +61,7 @@ export async function writeCounters(lane: Lane, records: readonly CounterRecord[
     row.int(r.n);
     row.int(r.flags);
     row.int(r.state);
+    row.int(r.facts);
     row.int(r.isVoid ? 1 : 0);
     row.int(frontier);
     row.endRow();
@@ -114,7 +116,7 @@ export async function counterRecords(
 ): Promise<(CounterRecord & { frontier: Receipt })[]> {
   if (series.length === 0) return [];
   const rows = await lane.rows(
-    `SELECT series, toUnixTimestamp(w), part, seen, used, n, flags, state, void, s FROM record
+    `SELECT series, toUnixTimestamp(w), part, seen, used, n, flags, state, facts, void, s FROM record
      WHERE ${seriesIn(series)} AND ${windowsWithin(from, to)}
      ORDER BY series, w, part, s DESC LIMIT 1 BY series, w, part${threadsFor(series)}`,
   );
@@ -129,6 +131,7 @@ export async function counterRecords(
       n: rows.u32(),
       flags: rows.u16(),
       state: rows.u8(),
+      facts: rows.u32(),
       isVoid: rows.u8() === 1,
       frontier: rows.u64(),
     });

@@ -6,10 +6,13 @@ const TWO32 = 2 ** 32;
 
 export class RowReader {
   private readonly bytes: Buffer;
+  /** Of the same bytes: a Buffer makes four bigints for each it reads. */
+  private readonly view: DataView;
   private at = 0;
 
   constructor(bytes: Uint8Array) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get more(): boolean {
@@ -44,7 +47,7 @@ export class RowReader {
 
   big64(): bigint {
     this.at += 8;
-    return this.bytes.readBigUInt64LE(this.at - 8);
+    return this.view.getBigUint64(this.at - 8, true);
   }
 
   /** Int128, or Decimal(38, s) at its scale. */
@@ -74,9 +77,20 @@ export class RowReader {
   }
 
   private wide(words: number): bigint {
+    const start = this.at;
     this.at += words * 8;
-    let value = this.bytes.readBigInt64LE(this.at - 8);
-    for (let i = 2; i <= words; i++) value = (value << 64n) | this.bytes.readBigUInt64LE(this.at - i * 8);
+    const low = this.view.getBigInt64(start, true);
+    // Nearly all are small: then the rest only repeats the sign.
+    const sign = this.view.getInt32(start + 4, true) >> 31;
+    for (let at = start + 8; at < this.at; at += 4) {
+      if (this.view.getInt32(at, true) !== sign) return this.long(words);
+    }
+    return low;
+  }
+
+  private long(words: number): bigint {
+    let value = this.view.getBigInt64(this.at - 8, true);
+    for (let i = 2; i <= words; i++) value = (value << 64n) | this.view.getBigUint64(this.at - i * 8, true);
     return value;
   }
 

@@ -26,14 +26,12 @@ export const windowsWithin = (from: Instant, to: Instant): string => `w >= ${dat
 
 const FEW = 20;
 
-/**
- * A set of numbers, for IN. One array literal in a subquery: 100,000 ids parse in milliseconds, as a list of literals
- * they took two seconds and 400 MB. A constant list of a few lets the index be used without running a subquery.
- */
-export const setOf = (numbers: readonly number[], type: 'UInt32' | 'UInt64'): string =>
-  numbers.length > 0 && numbers.length <= FEW
-    ? `(${numbers.map(num).join(',')})`
-    : `(SELECT arrayJoin(CAST('[${numbers.map(num).join(',')}]', 'Array(${type})')))`;
+/** A constant array from one text: 100,000 numbers parse in milliseconds, as a list of literals they took two seconds and 400 MB. */
+export const arrayOf = (numbers: readonly (number | bigint)[], type: 'UInt32' | 'UInt64'): string =>
+  `CAST('[${numbers.map((n) => (typeof n === 'bigint' ? String(n) : num(n))).join(',')}]', 'Array(${type})')`;
+
+/** A set of numbers, for IN. By way of a subquery (`SELECT arrayJoin(...)`) a statement took 0.9 ms more. */
+export const setOf = (numbers: readonly number[], type: 'UInt32' | 'UInt64'): string => arrayOf(numbers, type);
 
 export const seriesIn = (series: readonly number[]): string => {
   const [first] = series;

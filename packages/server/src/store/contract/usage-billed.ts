@@ -1,7 +1,7 @@
 /** Records as invoices sum them: by span, with a digest that SQL, records and pure functions agree on. */
 import assert from 'node:assert/strict';
 import type { CounterRecord, TallyRecord } from '../../domain/record.ts';
-import { addDigest, counterLine, digestOf, tallyLine } from '../../domain/record-digest.ts';
+import { addDigest, counterLine, digestOf, isUndigested, tallyLine } from '../../domain/record-digest.ts';
 import { DAY, eventAt, recordAt, tallyAt, type UsageCases, W, write } from './usage-cases.ts';
 
 const D38 = 10n ** 38n - 1n;
@@ -11,8 +11,8 @@ const sumOf = (lines: readonly string[]): bigint => lines.reduce((sum, line) => 
 const counters: readonly CounterRecord[] = [
   recordAt(1, DAY, { used: U64, n: 2 ** 32 - 1, seen: 1, flags: 1, state: 2 }),
   recordAt(1, DAY + W, { used: 0n, part: 450_000, seen: 450_000, flags: 1024 }),
-  recordAt(1, DAY + 2 * W, { used: 7n, seen: 12 }),
-  recordAt(2, DAY, { used: 5n }),
+  recordAt(1, DAY + 2 * W, { used: 7n, seen: 12, n: 0, facts: 0 }),
+  recordAt(2, DAY, { used: 5n, n: 1, facts: 0 }),
   recordAt(2, DAY + 2 * W, { used: 6n, state: 3 }),
   recordAt(3, DAY + W, { used: 9n }),
 ];
@@ -51,6 +51,7 @@ export const usageBilledCases: UsageCases = {
           frontier: 10,
           digest: sumOf(own.map(counterLine)),
           lastSeen: own.reduce((ms, r) => (r.window === span.to - W ? ms + r.seen : ms), 0),
+          undigested: own.filter(isUndigested).length,
         },
       ];
     });
@@ -65,6 +66,60 @@ export const usageBilledCases: UsageCases = {
       assert.deepEqual(await store.billedCounters([span]), own);
     }
     assert.deepEqual(await store.billedCounters([]), []);
+    // What lies before the lowest series' own span is nobody's, though another span begins there.
+    const late = await store.billedCounters([
+      { series: 1, from: DAY + W, to: DAY + 3 * W },
+      { series: 2, from: DAY, to: DAY + W },
+    ]);
+    assert.deepEqual(
+      late.sort((a, b) => a.interval - b.interval).map(({ used, records }) => ({ used, records })),
+      [
+        { used: 7n, records: 2 },
+        { used: 5n, records: 1 },
+      ],
+    );
+  },
+
+  'any spans at all, overlapping or not, are each summed alone': async ({ store }) => {
+    let state = 7;
+    const below = (n: number): number => {
+      state = (Math.imul(state, 48_271) >>> 0) % 2_147_483_647;
+      return state % n;
+    };
+    const records = Array.from({ length: 200 }, (_, i) =>
+      recordAt(1 + (i % 12) * 3, DAY + Math.floor(i / 12) * W, { used: BigInt(below(1e9)), isVoid: below(9) === 0 }),
+    );
+    // The widest sum that a 128-bit decimal takes, and the first that it does not.
+    const widest = [10n ** 38n - 1n, 10n ** 38n, 1n - 10n ** 38n, -(10n ** 38n)];
+    const sums = records.map(({ series, window, isVoid }, i) =>
+      tallyAt(series, window, {
+        sum: widest[i % 5] ?? BigInt(below(1e9)),
+        isVoid,
+        latest: 1n,
+        latestAt: window - (i % 3),
+      }),
+    );
+    await store.writeCounters(records, 10);
+    await store.writeTallies(sums, 10);
+    const spans = Array.from({ length: 80 }, () => {
+      const from = DAY + below(18) * W;
+      return { series: 1 + below(14) * 3, from, to: from + below(9) * W };
+    }).filter((a, i, all) => all.findIndex((b) => JSON.stringify(a) === JSON.stringify(b)) === i);
+    const inOrder = <T extends { interval: number }>(rows: readonly T[]): T[] =>
+      [...rows].sort((a, b) => a.interval - b.interval);
+    const held = <T extends { series: number; window: number }>(rows: readonly T[]) =>
+      spans.flatMap(({ series, from, to }, interval) => {
+        const own = rows.filter((r) => r.series === series && r.window >= from && r.window < to);
+        return own.length === 0 ? [] : [{ series, interval, own }];
+      });
+    assert.deepEqual(
+      inOrder(await store.billedCounters(spans)).map(({ series, interval, digest }) => ({ series, interval, digest })),
+      held(records).map(({ own, ...of }) => ({ ...of, digest: sumOf(own.filter((r) => !r.isVoid).map(counterLine)) })),
+    );
+    assert.deepEqual(
+      inOrder(await store.billedTallies(spans)).map(({ series, interval, digest }) => ({ series, interval, digest })),
+      held(sums).map(({ own, ...of }) => ({ ...of, digest: sumOf(own.filter((r) => !r.isVoid).map(tallyLine)) })),
+    );
   },
 
   'event records are summed by span, digits, decimals, nulls and all': async ({ store }) => {
@@ -93,11 +148,11 @@ export const usageBilledCases: UsageCases = {
     const event = tallyAt(1, DAY, { sum: 10n, min: 1n, max: 2n, latest: 3n, latestAt: DAY });
     const seen = new Set<bigint | undefined>();
     let frontier = 1;
-    for (const change of [{}, { used: 1001n }, { seen: 1 }, { n: 4 }, { flags: 1 }, { state: 1 }]) {
+    for (const change of [{}, { used: 1001n }, { seen: 1 }, { n: 4 }, { flags: 1 }, { state: 1 }, { facts: 1 }]) {
       await store.writeCounters([{ ...counter, ...change }], ++frontier);
       seen.add((await digestNow())[0]);
     }
-    assert.equal(seen.size, 6);
+    assert.equal(seen.size, 7);
     const changes = [
       {},
       { sum: 11n },
@@ -111,9 +166,9 @@ export const usageBilledCases: UsageCases = {
       await store.writeTallies([{ ...event, ...change }], ++frontier);
       seen.add((await digestNow())[1]);
     }
-    assert.equal(seen.size, 15);
+    assert.equal(seen.size, 16);
     const before = await digestNow();
-    await store.writeCounters([{ ...counter, state: 1 }], 100);
+    await store.writeCounters([{ ...counter, facts: 1 }], 100);
     await store.writeTallies([{ ...event, state: 1 }], 100);
     assert.deepEqual(await digestNow(), before);
   },

@@ -94,6 +94,7 @@ export const recordAt = (series: number, window: Instant, more: Partial<CounterR
   n: 3,
   flags: 0,
   state: 0,
+  facts: 2 ** 32 - series,
   isVoid: false,
   ...more,
 });

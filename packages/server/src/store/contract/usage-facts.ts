@@ -175,6 +175,40 @@ export const usageFactCases: UsageCases = {
     assert.equal((await eventsOf(store, { from: DAY + MINUTE, to: DAY + 40 * MINUTE })).length, some.length);
   },
 
+  'events of many subjects are found each in windows of its own': async ({ store }) => {
+    const subjects = ['vm-1', 'vm-2', ...texts];
+    const events = subjects.flatMap((subject, k) =>
+      Array.from({ length: 12 }, (_, i) => eventAt(1 + i * subjects.length + k, { subject, t: DAY + i * 5 * MINUTE })),
+    );
+    events.sort((a, b) => a.receipt - b.receipt);
+    await write(store, { events });
+    const within = [
+      { subject: 'vm-1', window: DAY },
+      { subject: 'vm-1', window: DAY + 2 * W },
+      { subject: 'vm-2', window: DAY + W },
+      ...texts.map((subject) => ({ subject, window: DAY + 3 * W })),
+      { subject: 'nobody', window: DAY },
+    ];
+    const own = events.filter((e) => within.some((w) => w.subject === e.subject && w.window === e.t - (e.t % W)));
+    assert.equal(own.length, 9 + 3 * texts.length);
+    assert.deepEqual(
+      (await eventsOf(store, { within })).map((e) => e.receipt),
+      own.map((e) => e.receipt),
+    );
+    const [from, to] = [DAY + 5 * MINUTE, DAY + 40 * MINUTE];
+    assert.deepEqual(
+      (await eventsOf(store, { within, from, to, descending: true })).map((e) => e.receipt),
+      own.flatMap((e) => (e.t >= from && e.t < to ? [e.receipt] : [])).reverse(),
+    );
+    assert.deepEqual(await eventsOf(store, { within: [] }), []);
+    for (const some of [texts, ['vm-2', 'nobody'], []]) {
+      assert.deepEqual(
+        (await eventsOf(store, { subjects: some, to })).map((e) => e.receipt),
+        events.flatMap((e) => (some.includes(e.subject) && e.t < to ? [e.receipt] : [])),
+      );
+    }
+  },
+
   'events over more months than one insert may touch are all written': async ({ store }) => {
     const month = 31 * 86_400_000;
     const events = Array.from({ length: 101 }, (_, i) => eventAt(i + 1, { t: (i + 1) * month }));

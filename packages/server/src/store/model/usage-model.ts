@@ -6,7 +6,6 @@ import { type Declaration, type Receipt, type SeriesReading, Stamp, type StoredE
 import type { Meter } from '../../domain/meter.ts';
 import { NumberRanges } from '../../domain/number-ranges.ts';
 import { type CounterRecord, State, type TallyRecord } from '../../domain/record.ts';
-import { addDigest, counterLine, digestOf, tallyLine } from '../../domain/record-digest.ts';
 import { compileMeter, Tally } from '../../domain/tally.ts';
 import { type Instant, WINDOW_MS, windowStart } from '../../domain/window.ts';
 import { StoreError } from '../errors.ts';
@@ -19,9 +18,7 @@ import type {
   EventQuery,
   FactWriter,
   FastClose,
-  IdentityHash,
   IdentityRow,
-  RawEvents,
   RecordSpan,
   Span,
   TallyClose,
@@ -30,17 +27,22 @@ import type {
   Touched,
   UsageStore,
 } from '../usage-store.ts';
-import { Range } from '../usage-store.ts';
-
-interface Kept<T> {
-  record: T;
-  frontier: Receipt;
-}
+import { eventsFrom, held, type IdentifiedEvent, matches, outOfRange, plain } from './usage-events.ts';
+import {
+  billedCounters,
+  billedTallies,
+  type Kept,
+  keepHighest,
+  select,
+  sumCounters,
+  sumTallies,
+} from './usage-records.ts';
+import { touchedOf } from './usage-touched.ts';
 
 /** What survives closing: give it to a second model to open the same store again. */
 export interface UsageModelState {
   readings: Map<number, Map<string, SeriesReading>>;
-  events: Map<string, StoredEvent & { identity: IdentityHash }>;
+  events: Map<string, IdentifiedEvent>;
   declarations: Declaration[];
   counters: Map<string, Kept<CounterRecord>>;
   tallies: Map<string, Kept<TallyRecord>>;
@@ -61,7 +63,7 @@ export interface ModelFaults {
 }
 
 interface Batch {
-  events: (StoredEvent & { identity: IdentityHash })[];
+  events: IdentifiedEvent[];
   readings: SeriesReading[];
   declarations: Declaration[];
 }
@@ -103,7 +105,7 @@ export class UsageModel implements UsageStore {
     if (torn !== null) throw new StoreError('store.unavailable', 'The simulated disk refused a write.');
   }
 
-  private putEvent(event: StoredEvent & { identity: IdentityHash }): void {
+  private putEvent(event: IdentifiedEvent): void {
     const key = JSON.stringify([event.tenant, event.source, event.id, event.t, event.type]);
     const kept = this.state.events.get(key);
     if (kept === undefined || event.receipt < kept.receipt) this.state.events.set(key, event);
@@ -229,19 +231,7 @@ export class UsageModel implements UsageStore {
   }
 
   async touchedCounters(span: Span, after: Receipt, frontier: Receipt): Promise<Touched[]> {
-    const out: Touched[] = [];
-    for (const id of this.seriesIn(span)) {
-      const all = this.of(id, frontier);
-      for (const r of all) {
-        if (r.receipt > after && r.t >= span.from && r.t < span.to)
-          out.push({ series: id, from: windowStart(r.t), to: windowStart(r.t) + WINDOW_MS });
-      }
-      const tail = silentTail(all, span, after);
-      if (tail !== null) out.push({ series: id, ...tail });
-      const head = freshHead(all, span, after);
-      if (head !== null) out.push({ series: id, ...head });
-    }
-    return out;
+    return this.seriesIn(span).flatMap((id) => touchedOf(id, this.of(id, frontier), span, after));
   }
 
   async closeCounters(span: Span, _frontier: Receipt, forceOdd: readonly number[]): Promise<FastClose> {
@@ -281,56 +271,19 @@ export class UsageModel implements UsageStore {
   }
 
   async sumCounters(series: readonly number[], edges: readonly Instant[]): Promise<CounterSum[]> {
-    const sums = new Map<string, CounterSum>();
-    for (const r of select(this.state.counters, series, edges[0] ?? 0, edges.at(-1) ?? 0)) {
-      if (r.isVoid) continue;
-      const interval = intervalOf(edges, r.window);
-      const key = `${r.series}:${interval}`;
-      const sum = sums.get(key) ?? {
-        series: r.series,
-        interval,
-        used: 0n,
-        n: 0n,
-        seen: 0,
-        flags: 0,
-        state: 0,
-        records: 0,
-        frontier: 0,
-      };
-      sum.used += r.used;
-      sum.n += BigInt(r.n);
-      sum.seen += r.seen;
-      mergeRest(sum, r);
-      sums.set(key, sum);
-    }
-    return [...sums.values()];
+    return sumCounters(this.state.counters, series, edges);
   }
 
   async billedCounters(spans: readonly RecordSpan[]): Promise<BilledCounters[]> {
-    const out: BilledCounters[] = [];
-    for (const [interval, { series, from, to }] of spans.entries()) {
-      const all = select(this.state.counters, [series], from, to);
-      const live = all.filter((r) => !r.isVoid);
-      if (all.length === 0) continue;
-      const [sum] = await this.sumCounters([series], [from, to]);
-      const none = { used: 0n, n: 0n, seen: 0, flags: 0, state: 0, records: 0 };
-      const lastSeen = live.reduce((ms, r) => (r.window === to - WINDOW_MS ? ms + r.seen : ms), 0);
-      out.push({ ...none, ...sum, series, interval, lastSeen, ...ofAll(all, live.map(counterLine)) });
-    }
-    return out;
+    return billedCounters(this.state.counters, spans);
+  }
+
+  async sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]> {
+    return sumTallies(this.state.tallies, series, edges);
   }
 
   async billedTallies(spans: readonly RecordSpan[]): Promise<BilledTallies[]> {
-    const out: BilledTallies[] = [];
-    for (const [interval, { series, from, to }] of spans.entries()) {
-      const all = select(this.state.tallies, [series], from, to);
-      if (all.length === 0) continue;
-      const [sum] = await this.sumTallies([series], [from, to]);
-      const none = { sum: 0n, count: 0n, min: null, max: null, latest: null, latestAt: 0, flags: 0, state: 0 };
-      const lines = all.filter((r) => !r.isVoid).map(tallyLine);
-      out.push({ ...none, records: 0, ...sum, series, interval, ...ofAll(all, lines) });
-    }
-    return out;
+    return billedTallies(this.state.tallies, spans);
   }
 
   async rewrittenTallies(series: readonly number[], to: Instant, after: Receipt): Promise<number[]> {
@@ -426,31 +379,6 @@ export class UsageModel implements UsageStore {
     return select(this.state.tallies, series, from, to);
   }
 
-  async sumTallies(series: readonly number[], edges: readonly Instant[]): Promise<TallySum[]> {
-    const sums = new Map<string, TallySum>();
-    for (const r of select(this.state.tallies, series, edges[0] ?? 0, edges.at(-1) ?? 0)) {
-      if (r.isVoid) continue;
-      const interval = intervalOf(edges, r.window);
-      const key = `${r.series}:${interval}`;
-      const sum = sums.get(key);
-      if (sum === undefined) {
-        const { window: _window, part: _part, isVoid: _void, ...rest } = r;
-        sums.set(key, { ...rest, interval, records: 1 });
-        continue;
-      }
-      sum.sum += r.sum;
-      sum.count += r.count;
-      if (r.min !== null && (sum.min === null || r.min < sum.min)) sum.min = r.min;
-      if (r.max !== null && (sum.max === null || r.max > sum.max)) sum.max = r.max;
-      if (r.latest !== null && r.latestAt >= sum.latestAt) {
-        sum.latest = r.latest;
-        sum.latestAt = r.latestAt;
-      }
-      mergeRest(sum, r);
-    }
-    return [...sums.values()];
-  }
-
   async lastTallies(series: readonly number[], before: Instant): Promise<Map<number, TallyRecord>> {
     const out = new Map<number, TallyRecord>();
     for (const { frontier: _frontier, ...r } of select(this.state.tallies, series, 0, before)) {
@@ -517,131 +445,10 @@ export class UsageModel implements UsageStore {
 }
 
 const abs = (n: bigint): bigint => (n < 0n ? -n : n);
-const outOfRange = (what: string): StoreError =>
-  new StoreError('store.number_range', `The usage store has no column for ${what}.`);
 
 function counted(reading: SeriesReading): SeriesReading {
   if (reading.value < 0n || reading.value >= 1n << 64n) throw outOfRange(`a reading of ${reading.value}`);
   return reading;
 }
 
-/** The engines' columns hold seconds in 32 bits. */
-function held<T extends { t: Instant }>(fact: T): T {
-  if (!(fact.t >= 0 && fact.t < 2 ** 32 * 1000)) throw outOfRange(`an instant of ${fact.t} ms`);
-  return fact;
-}
-
-function* eventsFrom(raw: RawEvents): Generator<StoredEvent & { identity: IdentityHash }> {
-  const { tenant, set, receivedAt, identity } = raw;
-  for (let p = 0; p < raw.count; p++) {
-    if (raw.take[p] !== 1) continue;
-    const text = (field: number): string => {
-      const at = p * Range.width + field;
-      return raw.bytes.toString('utf8', raw.ranges[at], raw.ranges[at + 1]);
-    };
-    const [idHi = 0, idLo = 0, contentHi = 0, contentLo = 0] = identity.subarray(p * 4, p * 4 + 4);
-    yield held({
-      tenant,
-      source: text(Range.source),
-      id: text(Range.id),
-      type: text(Range.type),
-      subject: text(Range.subject),
-      t: raw.t[p] ?? 0,
-      sourceTime: raw.sourceTime[p] ?? 0,
-      receivedAt,
-      data: text(Range.data),
-      receipt: raw.firstReceipt + p,
-      stamps: raw.stamps[p] ?? 0,
-      set,
-      identity: { idHi, idLo, contentHi, contentLo },
-    });
-  }
-}
-
-const plain = ({ identity: _identity, ...event }: StoredEvent & { identity: IdentityHash }): StoredEvent => ({
-  ...event,
-});
 const inSpan = (span: Span, series: number): boolean => series >= span.firstSeries && series <= span.lastSeries;
-
-/**
- * A series that was silent when the span was closed: its next reading, in whatever window, says what was used until then.
- * By epoch, because two of them may live at once while an object moves.
- */
-function silentTail(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
-  const beyond = all.filter((r) => r.t >= span.to).sort((a, b) => a.t - b.t || a.receipt - b.receipt);
-  const endsSilence = (r: SeriesReading): boolean => {
-    if (r.receipt <= after) return false;
-    // One stamped late or fast may be set aside, and one after an end may take it back: those did not end the silence.
-    const old = beyond.find((x) => x.epoch === r.epoch && x.receipt <= after && (x.stamps & DOUBTFUL) === 0);
-    return old === undefined || r.t <= old.t;
-  };
-  if (!beyond.some(endsSilence)) return null;
-  const last = all.reduce((t, r) => (r.t < span.to && r.t > t ? r.t : t), -1);
-  return last < 0 ? { from: span.to - WINDOW_MS, to: span.to } : { from: windowStart(last), to: span.to };
-}
-
-const DOUBTFUL = Stamp.late | Stamp.end | Stamp.fast;
-
-/** The other way round: a new last reading of an epoch before the span begins the segment that reaches into it. */
-function freshHead(all: readonly SeriesReading[], span: Span, after: Receipt): { from: Instant; to: Instant } | null {
-  const before = all.filter((r) => r.t < span.from);
-  const sure = before.filter((r) => r.receipt <= after && (r.stamps & DOUBTFUL) === 0);
-  const isHead = (r: SeriesReading): boolean =>
-    r.receipt > after && !sure.some((x) => x.epoch === r.epoch && x.t > r.t);
-  return before.some(isHead) ? { from: span.from, to: span.from + WINDOW_MS } : null;
-}
-
-function keepHighest<T extends { series: number; window: Instant; part: number }>(
-  rows: Map<string, Kept<T>>,
-  record: T,
-  frontier: Receipt,
-): void {
-  const key = `${record.series}:${record.window}:${record.part}`;
-  const kept = rows.get(key);
-  if (kept === undefined || frontier >= kept.frontier) rows.set(key, { record, frontier });
-}
-
-function select<T extends { series: number; window: Instant; part: number }>(
-  rows: ReadonlyMap<string, Kept<T>>,
-  series: readonly number[],
-  from: Instant,
-  to: Instant,
-): (T & { frontier: Receipt })[] {
-  const wanted = new Set(series);
-  return [...rows.values()]
-    .filter(({ record: r }) => wanted.has(r.series) && r.window >= from && r.window < to)
-    .map(({ record, frontier }) => ({ ...record, frontier }))
-    .sort((a, b) => a.series - b.series || a.window - b.window || a.part - b.part);
-}
-
-const ofAll = (
-  all: readonly { frontier: Receipt }[],
-  lines: readonly string[],
-): { frontier: Receipt; digest: bigint } => ({
-  frontier: Math.max(...all.map((r) => r.frontier)),
-  digest: lines.reduce((sum, line) => addDigest(sum, digestOf(line)), 0n),
-});
-
-const intervalOf = (edges: readonly Instant[], t: Instant): number => edges.findLastIndex((e) => e <= t);
-
-function mergeRest(
-  sum: { flags: number; state: number; records: number; frontier: Receipt },
-  r: { flags: number; state: number; frontier: Receipt },
-): void {
-  sum.flags |= r.flags;
-  sum.state = Math.max(sum.state, r.state);
-  sum.records++;
-  sum.frontier = Math.max(sum.frontier, r.frontier);
-}
-
-const matches = (e: StoredEvent, q: EventQuery): boolean =>
-  q.types.includes(e.type) &&
-  e.t >= q.from &&
-  e.t < q.to &&
-  e.receipt <= q.frontier &&
-  !q.voided.includes(e.receipt) &&
-  !q.undoneSets.includes(e.set) &&
-  (q.inSet === undefined || q.inSet === e.set) &&
-  (q.tenant === undefined || e.tenant === q.tenant) &&
-  (q.source === undefined || e.source === q.source) &&
-  (q.subject === undefined || e.subject === q.subject);
