@@ -10,10 +10,10 @@ import type { Usage } from '../usage/index.ts';
 import { expireCredits } from './ledger/credits.ts';
 import { Reconciler } from './proof/reconcile.ts';
 import { creditByHand, type HandDeps, voidByHand } from './run/by-hand.ts';
+import type { CreditAsk } from './run/credit-note.ts';
 import { InvoiceRuns, type RunDeps } from './run/runs.ts';
 
 export type { Made } from './run/batch.ts';
-export { ByHandError } from './run/by-hand-error.ts';
 export type { RunAsk } from './run/runs.ts';
 export type { RunView } from './run/view.ts';
 
@@ -62,12 +62,12 @@ export class Billing {
     this.runs = new InvoiceRuns({ billing, meteredAt, store, registry, clock, holder, pause, report });
   }
 
-  /** Credits part of a line of an invoice, amount in minor units. Throws ByHandError. */
-  credit(id: number, ask: { line: number; amount: bigint; reason: string }): Promise<Omit<Invoice, 'document'>> {
+  /** Credits part of a line of an invoice, amount in minor units. Throws LedgerError. */
+  credit(id: number, ask: CreditAsk): ReturnType<typeof creditByHand> {
     return creditByHand(this.hand, id, ask);
   }
 
-  /** Reverses an invoice in full. Throws ByHandError. */
+  /** Reverses an invoice in full. Throws LedgerError. */
   void(id: number, reason: string): Promise<Omit<Invoice, 'document'>> {
     return voidByHand(this.hand, id, reason);
   }

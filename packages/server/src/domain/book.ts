@@ -166,6 +166,10 @@ export class Book {
   ownerIntervals(tenant: string, resource: string, from: Instant, to: Instant): Ownership[] {
     return this.owners.intervals(tenant, resource, from, to);
   }
+  /** Everybody whose the resource ever was by any fact, in force or not. */
+  everOwned(tenant: string, resource: string): Set<string> {
+    return this.owners.everOwned(tenant, resource);
+  }
   source(tenant: string, id: string): SourceFact {
     return this.sources.get(place(tenant, id)) ?? { kind: 'source', id, ...sourceDefaults };
   }

@@ -6,6 +6,7 @@ import {
   type CalendarUnit,
   EDGES_MAX,
   edges,
+  endOfDay,
   formatInstant,
   formatRange,
   isZone,
@@ -282,4 +283,19 @@ test('a month of days takes far less than a millisecond once the zone is known',
   for (let i = 0; i < rounds; i++) edges('Europe/Berlin', 'day', from, to);
   const ms = Number(process.hrtime.bigint() - before) / 1e6 / rounds;
   assert.ok(ms < 1, `${ms} ms`);
+});
+
+test('a term of days ends with the local day, whatever the clock does on the way', () => {
+  const term = (zone: string, from: string, days: number, end: string): void =>
+    assert.equal(formatInstant(endOfDay(zone, parseInstant(from, zone), days), zone), end, `${zone} ${from} + ${days}`);
+  term('UTC', '2026-11-22', 0, '2026-11-23T00:00:00Z');
+  term('UTC', '2026-11-22T23:59:59.999', 0, '2026-11-23T00:00:00Z');
+  term('UTC', '2026-12-25T12:00', 14, '2027-01-09T00:00:00Z');
+  term('Europe/Berlin', '2026-10-20T13:00', 14, '2026-11-04T00:00:00+01:00');
+  term('Europe/Berlin', '2026-10-25T00:30', 0, '2026-10-26T00:00:00+01:00');
+  term('Europe/Berlin', '2026-03-28T23:30', 1, '2026-03-30T00:00:00+02:00');
+  // Midnight is skipped: the day before lasts until the clock shows one.
+  term('Africa/Cairo', '2026-04-22T10:00', 1, '2026-04-24T01:00:00+03:00');
+  // The 30th was skipped.
+  term('Pacific/Apia', '2011-12-28T10:00', 1, '2011-12-31T00:00:00+14:00');
 });

@@ -131,6 +131,15 @@ export const startOfDate = (zone: string, date: LocalDate): Instant => dayStart(
 export const dateAt = (zone: string, t: Instant): LocalDate =>
   dateOf(Math.floor((t + loadZone(zone).offsetAt(t)) / DAY));
 
+/**
+ * Where the local date ends that lies so many days after the one the clock shows at t: the first instant of the next one.
+ * Throws CalendarError.
+ */
+export function endOfDay(zone: string, t: Instant, days: number): Instant {
+  const rules = loadZone(zone);
+  return dayStart(rules, Math.floor((t + rules.offsetAt(t)) / DAY) + days + 1);
+}
+
 function clockEdges(zone: Zone, size: number, from: Instant, to: Instant): Instant[] {
   let stretch = zone.stretchAt(from);
   let edge = Math.max(stretch.from, Math.floor((from + stretch.offset) / size) * size - stretch.offset);

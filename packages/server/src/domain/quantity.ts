@@ -95,7 +95,8 @@ export const times = (q: Quantity, n: bigint): Quantity => checked(q * n);
  * How a quotient that does not come out even is rounded. `down` towards zero, `up` away from it, `floor` and `ceiling`
  * towards minus and plus infinity; `half-*` to the nearest, ties as the rest of the name says.
  */
-export type Rounding = 'half-even' | 'half-up' | 'half-down' | 'down' | 'up' | 'floor' | 'ceiling';
+export const roundings = ['up', 'down', 'half-up', 'half-even', 'half-down', 'floor', 'ceiling'] as const;
+export type Rounding = (typeof roundings)[number];
 
 /** a / b of two integers of one scale, or of a quantity and an integer; rounded once, by name. Throws on b = 0. */
 export function divide(a: bigint, b: bigint, mode: Rounding): bigint {
@@ -125,3 +126,9 @@ function awayFromZero(quotient: bigint, rest: bigint, b: bigint, negative: boole
     }
   }
 }
+
+/** The unit of a meter in words: UCUM's `By` is bytes, `1` is units, and what is counted stands in braces. */
+export const plainUnit = (unit: string): string => {
+  if (unit === 'By') return 'bytes';
+  return unit === '1' || unit === '' ? 'units' : unit.replace(/[{}]/g, '');
+};

@@ -109,6 +109,11 @@ export function checkFinal(item: FinalInvoice): void {
     const value = item[field];
     if (value !== null) checkWhole(field, value, 0);
   }
+  for (const { account, after } of item.accounts) {
+    checkText('accounts', account, NAME_BYTES);
+    if (after !== null) checkWhole('accounts.after', after, 0);
+  }
+  if (item.key !== undefined) checkText('key', item.key, NAME_BYTES);
   if (item.voids !== null && item.kind !== 'credit-note') throw misuse('Only a credit note voids an invoice.');
   for (const transaction of item.transactions) {
     checkTransaction(transaction, true);

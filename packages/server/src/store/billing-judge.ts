@@ -2,6 +2,8 @@
  * Whether transactions fit what the books hold: pure, so that every engine judges alike. An engine reads a Standing
  * under the locks of the accounts, judges item by item, and writes what was admitted.
  */
+
+import type { Receipt } from '../domain/fact.ts';
 import { type BooksErrorCode, contentDigest } from './billing-checks.ts';
 import type { FinalInvoice, Grant, Payment, Transaction } from './billing-types.ts';
 
@@ -23,13 +25,25 @@ export interface Standing {
   balances: Map<string, bigint>;
   /** Highest id of a final document, by account. */
   lastDocument: Map<string, number>;
+  /** What was billed last of each account, whoever got it. */
+  billed: Map<string, LastBilled>;
+}
+
+export interface LastBilled {
+  /** Id of the document. */
+  last: number;
+  /** The highest S of all documents for it. */
+  frontier: Receipt;
 }
 
 export const balanceKey = (account: string, currency: string): string => `${currency} ${account}`;
 
 /** What has to be read to judge. */
 export interface Touched {
+  /** Whose books are changed. */
   accounts: string[];
+  /** Whom documents bill. */
+  billed: string[];
   transactions: string[];
   invoices: number[];
   grants: string[];
@@ -42,6 +56,7 @@ export function touchedBy(transactions: readonly Transaction[], items: readonly 
   const unique = <T>(list: readonly T[]): T[] => [...new Set(list)];
   return {
     accounts: unique([...all.map((t) => t.tenant), ...items.map((item) => item.account)]).sort(),
+    billed: unique(items.flatMap((item) => item.accounts.map(({ account }) => account))).sort(),
     transactions: unique(all.map((t) => t.key)),
     invoices: unique(invoices.filter((id) => typeof id === 'number')),
     grants: unique(postings.map((p) => p.grant).filter((key) => key !== null)),
@@ -59,6 +74,12 @@ export function judgeFinal(standing: Standing, item: FinalInvoice): Refusal | nu
   const last = standing.lastDocument.get(item.account) ?? 0;
   if (item.after !== null && last > item.after)
     return refusal('invoice.overtaken', 'Another document of the account has become final meanwhile.');
+  const billed = overtakenOf(standing, item);
+  if (billed !== undefined)
+    return refusal(
+      'invoice.overtaken',
+      `${billed} was billed meanwhile, or of more facts than this. The next run takes it up.`,
+    );
   const taken = item.transactions.find(({ key }) => standing.transactions.has(key));
   if (taken !== undefined) return refusal('ledger.conflict', `The key ${taken.key} is taken by another transaction.`);
   const voided = item.voids === null ? undefined : standing.invoices.get(item.voids);
@@ -67,8 +88,21 @@ export function judgeFinal(standing: Standing, item: FinalInvoice): Refusal | nu
   const found = judgePostings(standing, item.transactions);
   if (found !== null) return found;
   standing.lastDocument.set(item.account, Number.POSITIVE_INFINITY);
+  for (const { account } of item.accounts) {
+    const frontier = Math.max(item.frontier, standing.billed.get(account)?.frontier ?? 0);
+    standing.billed.set(account, { last: Number.POSITIVE_INFINITY, frontier });
+  }
   if (voided !== undefined) voided.stands = false;
   return null;
+}
+
+/** An account of the item's that it does not know the last document of. A credit note is as of the invoice it corrects. */
+function overtakenOf({ billed }: Standing, { kind, frontier, accounts }: FinalInvoice): string | undefined {
+  return accounts.find(({ account, after }) => {
+    const known = billed.get(account);
+    if (known === undefined) return false;
+    return (after !== null && known.last > after) || (kind === 'invoice' && known.frontier > frontier);
+  })?.account;
 }
 
 /** As judgeFinal. What is posted already with the same content is left out of `fresh`. */

@@ -10,6 +10,8 @@ import type {
   BookChange,
   BookFound,
   BookLookup,
+  FinalDocument,
+  FinalHead,
   FinalInvoice,
   Finalised,
   GrantRest,
@@ -81,6 +83,17 @@ export interface BillingStore {
   invoices(filter: InvoiceFilter): Promise<Omit<Invoice, 'document'>[]>;
   /** All final documents of these accounts whose period ends after `from`, by account and id; the first period, [t, t), at t too. */
   documentsOf(accounts: readonly string[], from: Instant): Promise<Invoice[]>;
+  /** The same documents, in the same order, for who makes the next one: thousands at once. */
+  finalDocuments(accounts: readonly string[], from: Instant): Promise<FinalDocument[]>;
+  /** All final documents of these accounts, in order of ids. */
+  finalHeads(accounts: readonly string[]): Promise<FinalHead[]>;
+  /** The document that was made final under this key of the account. */
+  documentByKey(account: string, key: string): Promise<Invoice | null>;
+  /**
+   * Id of the last final document that was for each of these accounts, whoever got it; 0: none. Read before the documents
+   * that one is computed with, and given back with it.
+   */
+  lastFor(accounts: readonly string[]): Promise<Map<string, number>>;
   /** End of the last period that is final and not void, of those that have one. */
   lastFinalEnd(accounts: readonly string[]): Promise<Map<string, Instant>>;
 

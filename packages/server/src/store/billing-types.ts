@@ -70,6 +70,7 @@ export interface FinalInvoice {
   tax: bigint;
   total: bigint;
   issuedAt: Instant;
+  /** Overdue from then on: of an invoice the local midnight that ends its last day to pay. */
   dueAt: Instant;
   /** S. */
   frontier: Receipt;
@@ -83,12 +84,25 @@ export interface FinalInvoice {
    * refused (`invoice.overtaken`), because its adjustments could count something twice. Null: no matter.
    */
   after: number | null;
+  /**
+   * Whom it bills or credits, each once. An invoice is also refused as `invoice.overtaken` where a document for one of
+   * them, whoever got it, was made of more facts than it: who pays may have been said since.
+   */
+  accounts: readonly BilledAccount[];
+  /** The caller's name for a credit note, unique in the account; left away: none. */
+  key?: string;
   transactions: readonly Transaction[];
   notices: readonly CreditNotice[];
 }
 
+export interface BilledAccount {
+  account: string;
+  /** Id of the last document for it that this one was computed with, whoever got it: see `lastFor`. Null: no matter. */
+  after: number | null;
+}
+
 /** A final invoice. It is open, paid or void by the postings: see `openOf`. */
-export type Invoice = Omit<FinalInvoice, 'transactions' | 'notices' | 'after'> & {
+export type Invoice = Omit<FinalInvoice, 'transactions' | 'notices' | 'after' | 'accounts' | 'key'> & {
   id: number;
   /** Gapless by entity and kind, from 1. */
   sequence: number;
@@ -105,13 +119,20 @@ export type Invoice = Omit<FinalInvoice, 'transactions' | 'notices' | 'after'> &
   voidedBy: number | null;
 };
 
-/** `void` before all else; `overdue` is open after `dueAt`. */
+/** A final document as later ones look at it: what is open of it is another question. */
+export type FinalDocument = Pick<
+  Invoice,
+  'id' | 'number' | 'account' | 'kind' | 'from' | 'to' | 'version' | 'frontier' | 'voids' | 'voidedBy' | 'document'
+>;
+export type FinalHead = Omit<FinalDocument, 'document'>;
+
+/** `void` before all else; `overdue` is open from `dueAt` on. */
 export type InvoiceState = 'open' | 'overdue' | 'paid' | 'void';
 
 /**
  * What came of an item. `there`: (account, from, to, kind, version) is final already, this is it, no number was taken.
  * `refused`: nothing of this item was written and no number taken, the others are final; compute it again.
- * - `invoice.overtaken`: another document of the account became final since `after`.
+ * - `invoice.overtaken`: another document of the account, or for one that it bills, became final since `after`.
  * - `books.changed`: a credit, an open invoice or a balance that it draws on holds less by now.
  * - `ledger.conflict`: a transaction's key is taken by another content.
  */

@@ -10,6 +10,7 @@ import type { Interval } from '../../domain/window.ts';
 import { seriesDigest } from './canonical.ts';
 import type { InvoiceDocument, Line, Step, TaxLine } from './document.ts';
 import { type Due, isOpen, lineOf, sumOf, unmetered, worstOf } from './due.ts';
+import { staysBilled } from './given-back.ts';
 import { InvoiceError } from './invoice-error.ts';
 import { rateName, taxOfLine } from './taxes.ts';
 
@@ -30,15 +31,19 @@ export interface Outstanding {
   tax?: TaxLine | null;
 }
 
-/** Lines by key. Credits given by hand are no part of what is due, so they stay as they are. */
-export function billedByKey(
-  documents: readonly { number: string; document: Pick<InvoiceDocument, 'lines' | 'currency' | 'taxes'> }[],
-): Map<string, BilledLine[]> {
+/** What is looked at of a final document. */
+export interface BilledDocument {
+  number: string;
+  document: Pick<InvoiceDocument, 'lines' | 'currency' | 'taxes' | 'credits'>;
+}
+
+/** Lines by key. Credits are among them where they correct; those that are gifts are no part of what is due. */
+export function billedByKey(documents: readonly BilledDocument[]): Map<string, BilledLine[]> {
   const byKey = new Map<string, BilledLine[]>();
   for (const { number, document } of documents) {
-    const { currency, taxes } = document;
+    const { currency, taxes, credits } = document;
     for (const line of document.lines) {
-      if (line.kind === 'credit') continue;
+      if (line.kind === 'credit' && credits !== 'correction') continue;
       const known = byKey.get(line.key);
       if (known === undefined) byKey.set(line.key, [{ number, currency, line, taxes }]);
       else known.push({ number, currency, line, taxes });
@@ -112,21 +117,30 @@ function differencesIn(
     if (earlier && dues.every(({ amount }) => amount === 0n)) return [];
     return dues.map(plain);
   }
-  const difference = sumOf(dues) - billedSum(before);
+  const difference = differenceTo(sumOf(dues), before);
   return difference === 0n ? [] : [adjustment(dues, before, difference, currency)];
 }
 
+const isBilled = ({ line }: BilledLine): boolean => line.kind !== 'credit';
+
 const billedSum = (before: readonly BilledLine[]): bigint =>
-  before.reduce((sum, { line }) => sum + BigInt(line.amount), 0n);
+  before.reduce((sum, one) => (isBilled(one) ? sum + BigInt(one.line.amount) : sum), 0n);
+
+/** What a credit note gave back already is not given back once more. */
+const differenceTo = (due: bigint, before: readonly BilledLine[]): bigint => {
+  const stays = before.every(isBilled)
+    ? due
+    : staysBilled(
+        due,
+        before.map(({ line }) => line),
+      );
+  return stays - billedSum(before);
+};
 
 const plain = (due: Due): Outstanding => ({ line: lineOf(due), amount: due.amount });
 
-function adjustment(
-  dues: readonly Due[],
-  before: readonly BilledLine[],
-  amount: bigint,
-  currency: string,
-): Outstanding {
+function adjustment(dues: readonly Due[], all: readonly BilledLine[], amount: bigint, currency: string): Outstanding {
+  const before = all.filter(isBilled);
   const corrected = correctedLine(before);
   const { number, line } = corrected;
   const last = dues.at(-1) as Due;
@@ -138,7 +152,7 @@ function adjustment(
     state: worstOf(dues),
     series,
     digest: seriesDigest(series),
-    steps: [...dues.flatMap((due) => dueSteps(due, currency)), ...before.map((one) => billedStep(one, currency))],
+    steps: [...dues.flatMap((due) => dueSteps(due, currency)), ...billedSteps(sumOf(dues), all, amount, currency)],
     exact: majorText(amount, decimalsOf(currency) ?? 0),
     amount: amount.toString(),
   };
@@ -156,9 +170,10 @@ function takenBack(before: readonly BilledLine[], currency: string): Outstanding
   return [...byRate.values()].flatMap((some) => takenBackAt(some, currency));
 }
 
-function takenBackAt(before: readonly BilledLine[], currency: string): Outstanding[] {
-  const amount = -billedSum(before);
+function takenBackAt(all: readonly BilledLine[], currency: string): Outstanding[] {
+  const amount = differenceTo(0n, all);
   if (amount === 0n) return [];
+  const before = all.filter(isBilled);
   const corrected = correctedLine(before);
   const { number, line } = corrected;
   const { tax: _tax, taxNo: _taxNo, ...rest } = line;
@@ -167,7 +182,7 @@ function takenBackAt(before: readonly BilledLine[], currency: string): Outstandi
     ...unmetered,
     no: 0,
     kind: 'adjustment',
-    steps: before.map((one) => billedStep(one, currency)),
+    steps: billedSteps(0n, all, amount, currency),
     exact: majorText(amount, decimalsOf(currency) ?? 0),
     amount: amount.toString(),
     corrects: `${number}:${line.no}, ${line.kind === 'fee' ? 'the plan was left' : 'no longer due'}`,
@@ -207,7 +222,16 @@ function dueSteps(due: Due, currency: string): Step[] {
   return [...due.steps, { text: 'due by now', quantity: null, unit: null, price: null, amount }];
 }
 
-function billedStep({ number, line }: BilledLine, currency: string): Step {
-  const amount = majorText(-BigInt(line.amount), decimalsOf(currency) ?? 0);
-  return { text: `billed on ${number}:${line.no}`, quantity: null, unit: null, price: null, amount };
+/** Together with what is due they sum to the difference. */
+function billedSteps(due: bigint, all: readonly BilledLine[], difference: bigint, currency: string): Step[] {
+  const step = (text: string, minor: bigint): Step => {
+    const amount = majorText(minor, decimalsOf(currency) ?? 0);
+    return { text, quantity: null, unit: null, price: null, amount };
+  };
+  const billed = all.filter(isBilled);
+  const steps = billed.map(({ number, line }) => step(`billed on ${number}:${line.no}`, -BigInt(line.amount)));
+  const given = difference - due + billedSum(all);
+  if (given === 0n) return steps;
+  const notes = new Set(all.filter((one) => !isBilled(one)).map(({ number }) => number));
+  return [...steps, step(`given back already by ${[...notes].join(', ')}`, given)];
 }

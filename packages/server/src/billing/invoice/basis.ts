@@ -7,20 +7,28 @@ import type { Charges } from './charges.ts';
 import { grantedFor } from './discounts.ts';
 import type { Basis } from './document.ts';
 
+type Kind = 'plan' | 'tax' | 'coupon' | 'entity' | 'profile' | 'subscription' | 'addon' | 'override' | 'discount';
+
+/** The same objects for thousands of accounts. An account's own are not kept: so many weak keys cost more than they save. */
+const shared: ReadonlySet<Kind> = new Set<Kind>(['plan', 'tax', 'coupon', 'entity']);
+const digests = new WeakMap<object, string>();
+
+function digestOnce(fact: object): string {
+  const known = digests.get(fact);
+  if (known !== undefined) return known;
+  const digest = digestOf(canonicalText(fact));
+  digests.set(fact, digest);
+  return digest;
+}
+
 /** Facts by receipt, each once; what nobody has said (receipt 0) is not among them. */
 export class BasisList {
   private readonly byReceipt = new Map<string, Basis>();
-  /** Versions of plans are the same objects for all accounts: their texts are long, so each is made once. */
-  private static readonly digests = new WeakMap<object, string>();
 
-  add(kind: string, fact: { receipt: Receipt }): void {
+  add(kind: Kind, fact: { receipt: Receipt }): void {
     const name = `${fact.receipt} ${kind}`;
     if (fact.receipt === 0 || this.byReceipt.has(name)) return;
-    let digest = BasisList.digests.get(fact);
-    if (digest === undefined) {
-      digest = digestOf(canonicalText(fact));
-      BasisList.digests.set(fact, digest);
-    }
+    const digest = shared.has(kind) ? digestOnce(fact) : digestOf(canonicalText(fact));
     this.byReceipt.set(name, { receipt: fact.receipt, kind, digest });
   }
 

@@ -54,11 +54,11 @@ test('the text of any document is its canonical text, field by field', () => {
   );
 });
 
-test('the digest of series is that of their canonical texts, in whatever order', () => {
+test('the digest of several series is that of their canonical texts, in whatever order; of one it is its own', () => {
   fc.assert(
     fc.property(fc.array(series, { maxLength: 4 }), (list) => {
       const texts = list.map((one) => canonicalText(withTexts(one))).sort();
-      const expected = list.length === 0 ? '' : digestOf(texts.join('\n'));
+      const expected = list.length < 2 ? (list[0]?.digest ?? '') : digestOf(texts.join('\n'));
       assert.equal(seriesDigest(list), expected);
       assert.equal(seriesDigest([...list].reverse()), expected);
     }),

@@ -142,6 +142,20 @@ function whole(value: number): number {
   return value;
 }
 
+/** A document as it is kept: what there is much of is in the text alone, so that thousands can be held at once. */
+export interface Written {
+  head: Omit<InvoiceDocument, 'lines' | 'basis'>;
+  text: string;
+  /** Of the text. */
+  digest: string;
+}
+
+export function written(document: InvoiceDocument): Written {
+  const { lines: _lines, basis: _basis, ...head } = document;
+  const text = documentText(document);
+  return { head, text, digest: digestOf(text) };
+}
+
 /** A document from its own text. */
 export function readDocument(text: string): InvoiceDocument {
   const read = JSON.parse(text) as InvoiceDocument;
@@ -152,11 +166,11 @@ export function readDocument(text: string): InvoiceDocument {
   return { ...read, lines: read.lines.map((line) => ({ ...line, series: line.series.map(quantityOf) })) };
 }
 
-/** Of all series that a line was summed from; '' for none. Their order does not matter. */
-export function seriesDigest(series: readonly MeteredSeries[]): string {
-  if (series.length === 0) return '';
+/** Of all series that a line was summed from: of one its own, but in layout 1; '' for none. Their order does not matter. */
+export function seriesDigest(series: readonly MeteredSeries[], layout: InvoiceDocument['layout'] = 2): string {
   const [only] = series;
-  if (only !== undefined && series.length === 1) return digestOf(JSON.stringify(seriesRow(only)));
+  if (only === undefined) return '';
+  if (series.length === 1 && layout === 2) return only.digest;
   return digestOf(
     series
       .map((one) => JSON.stringify(seriesRow(one)))

@@ -4,56 +4,13 @@
  */
 import type { Conventions } from '../../domain/billing/conventions.ts';
 import type { Book } from '../../domain/book.ts';
-import type { Receipt } from '../../domain/fact.ts';
-import type { Ratio } from '../../domain/money/ratio.ts';
-import type { FeePrice, UsagePrice } from '../../domain/price/price.ts';
-import type { Interval } from '../../domain/window.ts';
-import type { MeteredAsk } from '../../usage/metered.ts';
-import type { BilledPeriod, Span } from '../rate/index.ts';
+import type { FeeCharge, UsageCharge } from './charge.ts';
 import type { InvoiceDocument } from './document.ts';
 import { feeChargesOf } from './fee-charges.ts';
 import { type Frame, paidBy, type Scope, scopesOf } from './frames.ts';
-import { type History, type Holding, historyOf } from './history.ts';
+import { type History, historyOf } from './history.ts';
 import { InvoiceError } from './invoice-error.ts';
 import { usageChargesOf } from './usage-charges.ts';
-
-interface Charge extends Interval {
-  /** See key.ts. */
-  key: string;
-  account: string;
-  plan: string;
-  planVersion: number;
-  /** Of the plan's version. */
-  receipt: Receipt;
-  scope: Scope;
-  holding: Holding;
-}
-
-export interface UsageCharge extends Charge {
-  price: UsagePrice;
-  ask: MeteredAsk;
-  /** Free, in priced units; `unlimited`: all of it; null: nothing. */
-  included: Ratio | 'unlimited' | null;
-  /** Charges of one chain are of the same usage: tiers go on from one to the next. */
-  chain: string;
-  /** Hours of the whole period. */
-  hours: Ratio;
-  /** How much of the whole period it covers. */
-  share: Ratio;
-}
-
-export interface FeeCharge extends Charge {
-  price: FeePrice;
-  quantity: bigint;
-  /** What the fee's amount is for, and the part of it. */
-  period: BilledPeriod;
-  part: Span;
-  /** Why it is free. */
-  waived: 'trial' | 'leading' | null;
-}
-
-/** Where a charge stands, for errors. */
-export const placeOf = ({ account, plan, price }: UsageCharge | FeeCharge) => ({ account, plan, price: price.key });
 
 export interface Charges {
   payer: string;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { UsagePrice } from '../../domain/price/price.ts';
 import { check } from './testing/shown.ts';
 import { fee, shop, usage, World } from './testing/world.ts';
 
@@ -76,6 +77,77 @@ test('included units of a part of a period are its part where the convention say
      05-01..06-01 fee pro/base 62.00
      = 88.00`,
   );
+});
+
+test('free units and tiers go on to a price that tells regions apart, from a plan that did not', () => {
+  const eu = { where: { region: 'eu' }, price: { model: 'per_unit' as const, unit: '2' } };
+  const matrix = { model: 'matrix' as const, dimensions: ['region'], cells: [eu], otherwise: null };
+  for (const terms of [{ model: matrix }, { when: 'dimensions.region == "eu"' }]) {
+    const world = new World()
+      .account('a')
+      .plan('p', [usage('u', '1')])
+      .plan('q', [usage('u', '2', { included: { amount: '100' }, ...terms })])
+      .subscribe('a', 'p', '2026-04-01')
+      .subscribe('a', 'q', '2026-04-16');
+    for (const region of ['eu', 'us']) {
+      world.used('a', '2026-04-02', '90', { group: { region } }).used('a', '2026-04-20', '50', { group: { region } });
+    }
+    check(
+      world,
+      '2026-05-01',
+      // Of Europe's 50 the first 10 are free.
+      `04-01..05-01
+       04-01..04-16 usage p/u 180.00
+       04-16..05-01 usage q/u 80.00
+       = 260.00`,
+    );
+  }
+});
+
+test('with parts of what is included, another plan without it, without an end to it or in other units counts as it should', () => {
+  const kilo = { divideBy: '1000', round: 'none' as const, unit: 'k' };
+  const free = (amount: string) => ({ included: { amount } });
+  const tiers = {
+    model: 'graduated' as const,
+    tiers: [
+      { upTo: '500', unit: '1', flat: '0' },
+      { upTo: null, unit: '0.5', flat: '0' },
+    ],
+  };
+  const rows: [first: Partial<UsagePrice>, second: Partial<UsagePrice>, amount: string][] = [
+    [free('2000'), {}, '600.00'],
+    [{ included: { entitlement: 'traffic' } }, free('1000'), '100.00'],
+    [{ per: kilo, ...free('4') }, free('0'), '0.00'],
+    // What is not used of it gives nothing back of what another plan's price was paid for.
+    [free('100'), free('2000'), '0.00'],
+    [free('100'), { ...free('1000'), model: tiers }, '50.00'],
+  ];
+  for (const [first, second, amount] of rows) {
+    const endless = {
+      key: 'traffic',
+      meter: 'bytes',
+      amount: null,
+      per: 'billing' as const,
+      overage: 'allow' as const,
+    };
+    const world = new World()
+      .account('a')
+      .plan('p', [usage('u', '0', first)], {}, { entitlements: [endless] })
+      .plan('q', [usage('u', '1', second)])
+      .subscribe('a', 'p', '2026-04-01')
+      .subscribe('a', 'q', '2026-04-16')
+      .used('a', '2026-04-02', '1000')
+      .used('a', '2026-04-28', '600');
+    world.conventions = { ...world.conventions, includedInPart: 'prorated' };
+    check(
+      world,
+      '2026-05-01',
+      `04-01..05-01
+       04-01..04-16 usage p/u 0.00
+       04-16..05-01 usage q/u ${amount}
+       = ${amount}`,
+    );
+  }
 });
 
 test('a downgrade gives back what was paid ahead for the bigger plan', () => {

@@ -6,7 +6,7 @@ import { decimalsOf } from '../../domain/money/currency.ts';
 import { MINOR_MAX } from '../../domain/money/money.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { Metered } from '../../usage/metered.ts';
-import { type BilledLine, billedByKey, type Outstanding, outstanding } from './adjust.ts';
+import { type BilledDocument, type BilledLine, billedByKey, type Outstanding, outstanding } from './adjust.ts';
 import { BasisList } from './basis.ts';
 import type { Charges } from './charges.ts';
 import type { Blocked, Draft, InvoiceDocument, Line } from './document.ts';
@@ -30,7 +30,7 @@ export interface ComposeInput extends Answered {
   /** Final invoices that are looked at again: see chargesAgain. */
   earlier: readonly Answered[];
   /** Final documents about these accounts, oldest first: at least those of `earlier`, and what was billed ahead. */
-  documents: readonly { number: string; document: Pick<InvoiceDocument, 'lines' | 'currency' | 'taxes'> }[];
+  documents: readonly BilledDocument[];
   frontier: Receipt;
   version: number;
 }
@@ -59,7 +59,7 @@ export function compose(input: ComposeInput): Draft {
   basis.add('entity', entity);
   basis.add('profile', profile);
   const document: InvoiceDocument = {
-    layout: 1,
+    layout: 2,
     kind: 'invoice',
     account: payer,
     entity: entity.key,

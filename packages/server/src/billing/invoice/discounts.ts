@@ -9,7 +9,7 @@ import { allocate } from '../../domain/money/allocate.ts';
 import { decimalsOf } from '../../domain/money/currency.ts';
 import { majorText, minorOfText } from '../../domain/money/money.ts';
 import { divide, multiply, ofDecimal, ratio, roundTo } from '../../domain/money/ratio.ts';
-import { type Due, unmetered } from './due.ts';
+import { type Due, derived } from './due.ts';
 import type { Scope } from './frames.ts';
 import type { History } from './history.ts';
 import { InvoiceError } from './invoice-error.ts';
@@ -113,14 +113,12 @@ function lineOf({ coupon }: Granted, due: Due, share: bigint, of: bigint, { curr
   const what = 'percent' in coupon.off ? `${coupon.off.percent} %` : `${coupon.off.amount} ${coupon.off.currency}`;
   const amount = majorText(-share, decimals);
   const text = `${what} off, its part of ${majorText(of, decimals)}`;
-  return {
-    ...due,
-    ...unmetered,
+  return derived(due, {
     key: keyFor(due.key, `discount ${coupon.key}`),
     kind: 'discount',
     name: `${coupon.name}: ${due.name}`,
     steps: [{ text, quantity: null, unit: null, price: null, amount }],
     exact: amount,
     amount: -share,
-  };
+  });
 }

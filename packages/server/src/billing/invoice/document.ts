@@ -91,8 +91,11 @@ export interface Basis {
 }
 
 export interface InvoiceDocument {
-  /** 1: this layout. */
-  layout: 1;
+  /**
+   * 2: this layout. Of 1 the digests are others: of a line of one series over its row (seriesDigest), and of a counter's
+   * series without the digests of its readings (domain/record-digest.ts). Credit notes have their invoice's.
+   */
+  layout: 1 | 2;
   kind: 'invoice' | 'credit-note';
   /** Who gets it. */
   account: string;
@@ -121,6 +124,13 @@ export interface InvoiceDocument {
   /** Number of the invoice that is corrected, for a credit note; '' else. */
   corrects: string;
   reason: string;
+  /**
+   * Of a credit note by hand. correction: it says that less is due, so what later adjustments take back of its lines is
+   * less by it. Left away: a gift, which changes nothing of what is due.
+   */
+  credits?: 'correction';
+  /** The caller's name for a credit note, unique in the account: said again it is the same one. Left away: none. */
+  key?: string;
   basis: readonly Basis[];
 }
 

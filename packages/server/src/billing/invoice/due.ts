@@ -61,6 +61,36 @@ export const unmetered = {
   digest: '',
 } as const satisfies Partial<Due>;
 
+type Derived = Pick<Due, 'key' | 'kind' | 'name' | 'steps' | 'exact' | 'amount'>;
+
+/** A line that comes from another one, and that nothing was metered for itself. */
+export const derived = (from: Due, { key, kind, name, steps, exact, amount }: Derived): Due => ({
+  key,
+  kind,
+  account: from.account,
+  plan: from.plan,
+  planVersion: from.planVersion,
+  price: from.price,
+  name,
+  from: from.from,
+  to: from.to,
+  quantity: unmetered.quantity,
+  unit: unmetered.unit,
+  metered: unmetered.metered,
+  meter: unmetered.meter,
+  state: unmetered.state,
+  flags: unmetered.flags,
+  steps,
+  exact,
+  amount,
+  taxCategory: from.taxCategory,
+  series: unmetered.series,
+  digest: unmetered.digest,
+  scope: from.scope,
+  advance: from.advance,
+  addOn: from.addOn,
+});
+
 export const sumOf = (dues: readonly { amount: bigint }[]): bigint =>
   dues.reduce((sum, { amount }) => sum + amount, 0n);
 

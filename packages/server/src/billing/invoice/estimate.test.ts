@@ -47,6 +47,19 @@ test('a minimum is due at the end only, and taxes are of the estimated lines', (
     ['so far: a p/u 1.00, = 1.10', 'forecast: a p/u 3.10, a p/u 1.90, a p/ 25.00, = 33.00'],
   ));
 
+test('a minimum of a plan to come is forecast by its own usage', () =>
+  check(
+    new World()
+      .account('a')
+      .plan('old', [usage('u', '1')])
+      .plan('new', [usage('u', '1', { minimum: '100.00' })])
+      .subscribe('a', 'old', '2026-04-01')
+      .subscribe('a', 'new', '2026-04-16')
+      .used('a', '2026-04-02', '20'),
+    '2026-04-11',
+    ['so far: a old/u 20.00, = 20.00', 'forecast: a old/u 30.00, a new/u 30.00, a new/u 20.00, = 80.00'],
+  ));
+
 test('children are estimated in their own periods', () =>
   check(
     new World()

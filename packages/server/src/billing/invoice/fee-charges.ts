@@ -4,10 +4,9 @@ import { dateAt } from '../../domain/calendar.ts';
 import type { FeePrice } from '../../domain/price/price.ts';
 import type { Instant, Interval } from '../../domain/window.ts';
 import type { BilledPeriod } from '../rate/index.ts';
-import type { FeeCharge } from './charges.ts';
+import { type FeeCharge, keyOf } from './charge.ts';
 import type { Scope } from './frames.ts';
 import type { Holding } from './history.ts';
-import { lineKey } from './key.ts';
 import { gridAt, sameTerms } from './period.ts';
 import { countedFrom, isFee, type Piece, piecesOf } from './pieces.ts';
 
@@ -27,7 +26,7 @@ function onceCharge(scope: Scope, piece: Piece<FeePrice>): FeeCharge[] {
   const begins = piece.holding.begins && piece.from === Math.max(piece.holding.from, piece.price.from ?? 0);
   if (!begins) return [];
   const period = billedPeriod(piece, piece, scope.period.calendar.zone);
-  return [{ ...common(scope, piece, `once ${piece.from}`), period, part: { ...period }, waived: null }];
+  return [feeCharge(scope, piece, `once ${piece.from}`, { period, part: { ...period }, waived: null })];
 }
 
 /** One for each period of the plan's own grid: they are those of the account but after a change to another grid. */
@@ -62,7 +61,8 @@ function partCharge(
   );
   const waived = holding.trial ? 'trial' : leading && conventions.leadingPart === 'free' ? 'leading' : null;
   const { zone } = onOwnGrid ? holding.calendar : scope.period.calendar;
-  return { ...common(scope, piece, ''), period: billedPeriod(piece, whole, zone), part: { from, to }, waived };
+  const period = billedPeriod(piece, whole, zone);
+  return feeCharge(scope, piece, '', { period, part: { from, to }, waived });
 }
 
 /** On the day that the grid begins with the subscription, from that day's midnight. */
@@ -88,12 +88,16 @@ const billedPeriod = ({ holding }: Piece, { from, to }: Interval, zone: string):
   return { from, to, unit, count, zone };
 };
 
-function common(scope: Scope, piece: Piece<FeePrice>, kind: string) {
+function feeCharge(
+  scope: Scope,
+  piece: Piece<FeePrice>,
+  kind: string,
+  { period, part, waived }: Pick<FeeCharge, 'period' | 'part' | 'waived'>,
+): FeeCharge {
   const { holding, price, from, to } = piece;
-  const { account, plan, addOn, quantity } = holding;
-  const group = [addOn === null ? '' : 'addon', kind].filter((part) => part !== '').join(' ');
+  const { account, plan, quantity } = holding;
   return {
-    key: lineKey({ account, plan: plan.key, price: price.key, period: scope.period.from, group }),
+    key: keyOf(scope, piece, kind),
     account,
     plan: plan.key,
     planVersion: plan.version,
@@ -101,8 +105,11 @@ function common(scope: Scope, piece: Piece<FeePrice>, kind: string) {
     scope,
     holding,
     price,
-    quantity,
     from,
     to,
+    quantity,
+    period,
+    part,
+    waived,
   };
 }

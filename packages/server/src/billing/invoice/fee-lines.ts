@@ -2,16 +2,14 @@
 import type { Conventions } from '../../domain/billing/conventions.ts';
 import { formatInstant } from '../../domain/calendar.ts';
 import { allocate } from '../../domain/money/allocate.ts';
-import { toMinor } from '../../domain/money/money.ts';
 import { add, exactText, type Ratio, ZERO } from '../../domain/money/ratio.ts';
 import type { FeePrice } from '../../domain/price/price.ts';
 import type { Interval } from '../../domain/window.ts';
 import { type FeePart, rateFee } from '../rate/index.ts';
-import { type FeeCharge, placeOf } from './charges.ts';
+import { type FeeCharge, minorOf, placeOf, rateFailure } from './charge.ts';
 import type { Step } from './document.ts';
 import { type Due, trialText } from './due.ts';
 import type { Billed } from './settings.ts';
-import { rateFailure } from './usage-charges.ts';
 
 /** Throws InvoiceError `invoice.rate`. */
 export function feeLines(charges: readonly FeeCharge[], billed: Billed): Due[] {
@@ -43,14 +41,6 @@ function netAmounts(rated: readonly RatedFee[], billed: Billed): bigint[] {
     for (const [at, share] of allocate(whole, exacts).entries()) amounts[places[at] as number] = share;
   }
   return amounts;
-}
-
-function minorOf(exact: Ratio, charge: FeeCharge, { currency, conventions }: Billed): bigint {
-  try {
-    return toMinor(exact, currency, conventions.rounding);
-  } catch (error) {
-    throw rateFailure(error, placeOf(charge));
-  }
 }
 
 function rate(charge: FeeCharge, { conventions }: Billed): FeePart {

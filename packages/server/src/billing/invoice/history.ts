@@ -72,8 +72,12 @@ function historyIn(book: Book, account: string): History {
     const zone = zoneAt(book, account, from);
     const held = heldAt(book, account, slice, zone, trials);
     const own = held[0];
-    push(calendars, { ...slice, calendar: own?.calendar ?? monthsOf(zone), own: own !== undefined });
-    for (const holding of held) holdings.push({ ...holding, begins: beginsHere(holdings, holding) });
+    const { to } = slice;
+    push(calendars, { from, to, calendar: own?.calendar ?? monthsOf(zone), own: own !== undefined });
+    for (const holding of held) {
+      holding.begins = beginsHere(holdings, holding);
+      holdings.push(holding);
+    }
   }
   return { account, calendars, holdings };
 }
@@ -90,15 +94,15 @@ function push(spans: CalendarSpan[], span: CalendarSpan): void {
 export const zoneAt = (book: Book, account: string, t: Instant): string =>
   (book.zonesOf(account).findLast(({ from }) => from <= t) ?? book.zonesOf(account)[0])?.zone ?? 'UTC';
 
-/** The plan and then the add-ons that are held throughout the slice; add-ons are held besides a priced plan only. */
+/** The plan and then the add-ons that are held throughout the slice, whether they begin there left open; add-ons are held besides a priced plan only. */
 function heldAt(
   book: Book,
   account: string,
   slice: Interval,
   zone: string,
   trials: ReadonlyMap<Subscription, Instant | null>,
-): Omit<Holding, 'begins'>[] {
-  const t = slice.from;
+): Holding[] {
+  const { from: t, to } = slice;
   const subscription = book.catalogue.subscriptionAt(account, t);
   const plan = subscription && planAt(book, account, subscription.plan, t);
   if (subscription === undefined || !isPriced(plan)) return [];
@@ -106,7 +110,7 @@ function heldAt(
   const holding = (of: PricedPlan, addOn: AddOn | null, quantity: bigint) => {
     const { period, anchor: align } = of.billing;
     const calendar = sharedCalendar({ zone, anchor: subscription.anchor, period, align });
-    return { ...slice, account, plan: of, subscription, addOn, quantity, calendar, trial };
+    return { from: t, to, account, plan: of, subscription, addOn, quantity, calendar, trial, begins: false };
   };
   const addOns = book.billing
     .addOnsAt(account, t)
@@ -125,7 +129,7 @@ function planAt(book: Book, account: string, key: string, t: Instant): Plan {
 
 const isPriced = (plan: Plan | undefined): plan is PricedPlan => plan !== undefined && plan.billing !== null;
 
-function beginsHere(before: readonly Holding[], holding: Omit<Holding, 'begins'>): boolean {
+function beginsHere(before: readonly Holding[], holding: Holding): boolean {
   if (holding.trial) return false;
   return !before.some(
     ({ to, plan, addOn, trial }) =>

@@ -5,7 +5,7 @@ import type { FlagName, StateName } from '../../domain/record.ts';
 import type { Metered, MeteredSeries } from '../../usage/metered.ts';
 import type { Portion } from '../rate/index.ts';
 import { canonicalText, seriesDigest } from './canonical.ts';
-import type { UsageCharge } from './charges.ts';
+import type { UsageCharge } from './charge.ts';
 import { worstOf } from './due.ts';
 
 export interface MeteredSum {

@@ -2,13 +2,13 @@
 import { decimalsOf } from '../../domain/money/currency.ts';
 import { majorText, toMinor } from '../../domain/money/money.ts';
 import { add, multiply, ofDecimal, type Ratio, ratio, ZERO } from '../../domain/money/ratio.ts';
+import { rateFailure } from './charge.ts';
 import { type Due, sumOf, unmetered } from './due.ts';
 import type { Scope } from './frames.ts';
 import type { Holding } from './history.ts';
 import { lineKey } from './key.ts';
 import type { Billed } from './settings.ts';
 import { shareOf } from './share.ts';
-import { rateFailure } from './usage-charges.ts';
 
 /** `dues`: all of the scope, discounts among them. Throws InvoiceError `invoice.rate`. */
 export function minimumLines(dues: readonly Due[], scope: Scope, billed: Billed): Due[] {

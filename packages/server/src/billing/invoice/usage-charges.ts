@@ -7,10 +7,9 @@ import type { UsagePrice } from '../../domain/price/price.ts';
 import type { MeteredAsk } from '../../usage/metered.ts';
 import { dimensionsOf, divisorOf, needsEvents } from '../rate/index.ts';
 import { canonicalText } from './canonical.ts';
-import type { UsageCharge } from './charges.ts';
+import { keyOf, rateFailure, type UsageCharge } from './charge.ts';
 import type { Scope } from './frames.ts';
 import { InvoiceError } from './invoice-error.ts';
-import { lineKey } from './key.ts';
 import { isUsage, type Piece, piecesOf } from './pieces.ts';
 import { shareOf } from './share.ts';
 
@@ -22,17 +21,27 @@ export function usageChargesOf(book: Book, scope: Scope, conventions: Convention
   const charges = piecesOf(scope, isUsage, (a, b) => sameIncluded(includes(a), includes(b))).map((piece) =>
     usageCharge(scope, piece, hours, includes(piece), conventions),
   );
-  return withEvents(charges);
+  return askedAlike(charges);
 }
 
-/** A price that looks at each event does so from the beginning of its chain, also where another plan did not. */
-function withEvents(charges: readonly UsageCharge[]): UsageCharge[] {
-  const chains = new Set(charges.filter(({ ask }) => ask.events).map(({ chain }) => chain));
-  if (chains.size === 0) return [...charges];
-  return charges.map((charge) =>
-    chains.has(charge.chain) ? { ...charge, ask: { ...charge.ask, events: true } } : charge,
-  );
+/** What a price looks at, single events or dimensions, it looks at from the beginning of its chain, also where another plan did not. */
+function askedAlike(charges: UsageCharge[]): UsageCharge[] {
+  const looking = charges.filter(({ ask }) => ask.events || ask.by.length > 0);
+  if (looking.length === 0) return charges;
+  return charges.map((charge) => {
+    const others = looking.filter((other) => other !== charge && other.chain === charge.chain);
+    const events = charge.ask.events || others.some(({ ask }) => ask.events);
+    const by = charge.ask.events ? charge.ask.by : dimensionsAlso(charge, others);
+    const isAsked = events === charge.ask.events && by === charge.ask.by;
+    return isAsked ? charge : { ...charge, ask: { ...charge.ask, events, by } };
+  });
 }
+
+/** Those that what comes later tells apart. Not asked of a price by events itself: told apart they are in no order of time. */
+const dimensionsAlso = ({ ask, to }: UsageCharge, others: readonly UsageCharge[]): readonly string[] => {
+  const later = others.filter(({ from }) => from >= to).flatMap((other) => other.ask.by);
+  return later.length === 0 ? ask.by : [...new Set([...ask.by, ...later])].sort();
+};
 
 const sameIncluded = (a: Ratio | 'unlimited' | null, b: Ratio | 'unlimited' | null): boolean =>
   a === null || b === null || a === 'unlimited' || b === 'unlimited' ? a === b : a.n * b.d === b.n * a.d;
@@ -47,7 +56,7 @@ function usageCharge(
   const { holding, price, from, to } = piece;
   const { account, plan } = holding;
   return {
-    key: lineKey({ account, plan: plan.key, price: price.key, period: scope.period.from, group: groupOf(piece) }),
+    key: keyOf(scope, piece),
     account,
     plan: plan.key,
     planVersion: plan.version,
@@ -73,9 +82,6 @@ function askOf({ holding: { account, plan }, price, from, to }: Piece<UsagePrice
     throw rateFailure(error, { account, plan: plan.key, price: price.key });
   }
 }
-
-/** What tells an add-on's prices from those of the same plan when it is subscribed to. */
-const groupOf = ({ holding }: Piece): string => (holding.addOn === null ? '' : 'addon');
 
 /** A trial's usage fills no tiers; an add-on counts for itself. */
 function chainOf({ holding, price }: Piece<UsagePrice>): string {
@@ -119,10 +125,4 @@ function includedIn(book: Book, piece: Piece<UsagePrice>, hours: Ratio): Ratio |
   } catch (error) {
     throw rateFailure(error, { account, plan: plan.key, price: price.key });
   }
-}
-
-/** What rating and exact numbers refuse, by place. Anything else is a defect, and is thrown as it is. */
-export function rateFailure(error: unknown, place: { account: string; plan: string; price: string }): unknown {
-  if (!(error instanceof RangeError)) return error;
-  return new InvoiceError('invoice.rate', place, error.message, error);
 }

@@ -1,17 +1,34 @@
 /** Usage charges with their metered answers become lines: rated exactly, rounded once each. */
 import { formatInstant } from '../../domain/calendar.ts';
-import { toMinor } from '../../domain/money/money.ts';
-import { add, exactText, multiply, ONE, type Ratio, subtract, ZERO } from '../../domain/money/ratio.ts';
+import {
+  add,
+  divide,
+  exactText,
+  max,
+  min,
+  multiply,
+  ONE,
+  type Ratio,
+  subtract,
+  ZERO,
+} from '../../domain/money/ratio.ts';
 import type { Metered } from '../../usage/metered.ts';
-import { type Portion, type RateContext, type Rated, rateUsage } from '../rate/index.ts';
-import { placeOf, type UsageCharge } from './charges.ts';
+import {
+  divisorOf,
+  type Own,
+  owesNothing,
+  type PeriodUsage,
+  type RateContext,
+  type Rated,
+  rateUsage,
+} from '../rate/index.ts';
+import { minorOf, placeOf, rateFailure, type UsageCharge } from './charge.ts';
 import type { Step } from './document.ts';
-import { type Due, trialText, unmetered } from './due.ts';
+import { type Due, derived, trialText } from './due.ts';
 import { InvoiceError } from './invoice-error.ts';
 import { keyFor } from './key.ts';
 import { meteredSum, ordered, portionsOf } from './metered-usage.ts';
 import type { Billed } from './settings.ts';
-import { rateFailure } from './usage-charges.ts';
 
 /** A charge and what was metered for it. */
 export interface MeteredCharge {
@@ -31,7 +48,7 @@ export function usageLines(
       throw new InvoiceError('invoice.metered', placeOf(charge), `no answer for ${charge.ask.meter}`);
     return { charge, rows: ordered(rows) };
   });
-  return [...chainsOf(metered).values()].flatMap((chain) => chain.flatMap((one) => linesOf(one, chain, billed)));
+  return [...chainsOf(metered).values()].flatMap((chain) => chainLines(chain, billed));
 }
 
 /** By account, period and chain, in order of the charges. */
@@ -46,8 +63,19 @@ function chainsOf(metered: readonly MeteredCharge[]): Map<string, MeteredCharge[
   return chains;
 }
 
-function linesOf(one: MeteredCharge, chain: readonly MeteredCharge[], billed: Billed): Due[] {
-  const rated = rate(one, chain, billed);
+/** Charges of one price are in order of time, so each finds what the earlier ones came to. */
+function chainLines(chain: readonly MeteredCharge[], billed: Billed): Due[] {
+  const { tiersAtChange, minimumInPart } = billed.conventions;
+  const first: Own = { net: ZERO, owed: minimumInPart === 'full' ? null : owesNothing };
+  const known = new Map<string, Own>();
+  return chain.flatMap((one) => {
+    const rated = rate(one, chain, known.get(one.charge.key) ?? first, billed);
+    if (tiersAtChange === 'continue') known.set(one.charge.key, rated.own);
+    return linesOf(one, rated, billed);
+  });
+}
+
+function linesOf(one: MeteredCharge, rated: Rated, billed: Billed): Due[] {
   if (one.charge.holding.trial) return [usageLine(one, rated, [trialStep(one.charge)], ZERO, 0n)];
   const minor = (exact: Ratio): bigint => minorOf(exact, one.charge, billed);
   const own = rated.topUp === null ? rated.through : subtract(rated.through, rated.topUp.exact);
@@ -102,92 +130,52 @@ function topUpLine(usage: Due, { kind, exact }: NonNullable<Rated['topUp']>, amo
   const text = `up to the ${kind} of the period`;
   const step = { text, quantity: null, unit: null, price: null, amount: exactText(exact) };
   const name = `${usage.name}: ${kind}`;
-  return {
-    ...usage,
-    ...unmetered,
-    key: keyFor(usage.key, kind),
-    kind,
-    name,
-    steps: [step],
-    exact: step.amount,
-    amount,
-  };
+  return derived(usage, { key: keyFor(usage.key, kind), kind, name, steps: [step], exact: step.amount, amount });
 }
 
-function minorOf(exact: Ratio, charge: UsageCharge, { currency, conventions }: Billed): bigint {
-  try {
-    return toMinor(exact, currency, conventions.rounding);
-  } catch (error) {
-    throw rateFailure(error, placeOf(charge));
-  }
-}
-
-function rate(one: MeteredCharge, chain: readonly MeteredCharge[], billed: Billed): Rated {
+function rate(one: MeteredCharge, chain: readonly MeteredCharge[], own: Own, billed: Billed): Rated {
   const { charge } = one;
   const { tiersAtChange, includedInPart } = billed.conventions;
   const earlier = tiersAtChange === 'continue' ? earlierOf(one, chain) : [];
   const now = portionsOf(charge, one.rows);
   const before = earlier.length === 0 ? null : earlier.flatMap(({ charge: c, rows }) => portionsOf(c, rows));
-  const context = contextOf(one, chain, earlier, billed);
+  const context = contextOf(one, chain, billed);
   try {
-    if (includedInPart === 'full') {
-      return rateUsage(charge.price, { now, before, included: charge.included }, context);
+    if (includedInPart === 'prorated') {
+      return rateUsage(charge.price, { now, before, own, ...freeInParts(one, earlier) }, context);
     }
-    const brought = earlier.map((other) => other.charge);
-    if (before === null) return rateUsage(charge.price, { now, before, included: broughtBy([charge]) }, context);
-    return ratePart(charge, before, now, brought, context);
+    return rateUsage(charge.price, { now, before, own, included: charge.included }, context);
   } catch (error) {
     throw rateFailure(error, placeOf(charge));
   }
 }
 
-/** What is free grows from part to part, so what earlier parts cost is by what was free up to there. */
-function ratePart(
-  charge: UsageCharge,
-  before: readonly Portion[],
-  now: readonly Portion[],
-  brought: readonly UsageCharge[],
-  context: RateContext,
-): Rated {
-  const earlier = {
-    now: before,
-    before: null,
-    included: charge.included === 'unlimited' ? charge.included : broughtBy(brought),
-  };
-  const all = { now: [...before, ...now], before: null, included: broughtBy([...brought, charge]) };
-  const first = rateUsage(charge.price, earlier, {
-    ...context,
-    share: context.shareBefore ?? context.share,
-    last: false,
-  });
-  const both = rateUsage(charge.price, all, context);
-  const less = exactText(subtract(ZERO, first.through));
-  const step = {
-    text: 'less what earlier parts of the period cost',
-    quantity: null,
-    unit: null,
-    price: null,
-    amount: less,
-  };
-  return {
-    ...both,
-    exact: subtract(both.through, first.through),
-    before: first.through,
-    quantity: subtract(both.quantity, first.quantity),
-    steps: [...both.steps, step],
-  };
+/** Each part brings its part of what is included, and what earlier parts left over of theirs is still free. */
+function freeInParts(
+  { charge }: MeteredCharge,
+  earlier: readonly MeteredCharge[],
+): Pick<PeriodUsage, 'included' | 'freeBefore'> {
+  const { included, share } = charge;
+  if (included === null || included === 'unlimited') return { included };
+  let [used, left] = [ZERO, ZERO];
+  for (const { charge: other, rows } of earlier) {
+    const quantity = portionsOf(other, rows).reduce<Ratio>((sum, portion) => add(sum, portion.quantity), ZERO);
+    const free = other.included === 'unlimited' ? quantity : add(left, broughtBy(other));
+    const here = max(ZERO, min(quantity, free));
+    used = add(used, here);
+    if (other.included !== 'unlimited') left = subtract(free, here);
+  }
+  const unit = unitOf(charge);
+  return { included: add(divide(left, unit), multiply(included, share)), freeBefore: divide(used, unit) };
 }
 
-/** What these parts have free together, each its part; the last one says whether there is an end to it. */
-function broughtBy(charges: readonly UsageCharge[]): UsageCharge['included'] {
-  const last = charges.at(-1)?.included ?? null;
-  if (last === null || last === 'unlimited') return last;
-  return charges.reduce<Ratio>(
-    (sum, { included, share }) =>
-      included === null || included === 'unlimited' ? sum : add(sum, multiply(included, share)),
-    ZERO,
-  );
-}
+/** In the meter's unit: plans may price by different ones. */
+const broughtBy = (charge: UsageCharge): Ratio =>
+  charge.included === null || charge.included === 'unlimited'
+    ? ZERO
+    : multiply(multiply(charge.included, charge.share), unitOf(charge));
+
+const unitOf = ({ price: { per }, hours }: UsageCharge): Ratio => (per === null ? ONE : divisorOf(per, hours));
 
 /**
  * Charges of earlier parts of the period, each instant in one of them: two prices of one meter are of the same usage. Its
@@ -206,39 +194,16 @@ function earlierOf({ charge }: MeteredCharge, chain: readonly MeteredCharge[]): 
   return chosen.sort((a, b) => a.charge.from - b.charge.from);
 }
 
-function contextOf(
-  one: MeteredCharge,
-  chain: readonly MeteredCharge[],
-  earlier: readonly MeteredCharge[],
-  billed: Billed,
-): RateContext {
-  const { charge } = one;
+function contextOf({ charge }: MeteredCharge, chain: readonly MeteredCharge[], billed: Billed): RateContext {
   const { tiersAtChange, minimumInPart, zeroUsageFlat } = billed.conventions;
-  if (chain.length === 1) {
-    const share = minimumInPart === 'full' ? ONE : charge.share;
-    return {
-      account: billed.accountOf(charge.account),
-      hours: charge.hours,
-      share,
-      last: billed.closes,
-      zeroUsageFlat,
-    };
-  }
-  const anew = tiersAtChange === 'restart';
-  const ofPrice = chain.filter((other) => other.charge.key === charge.key);
-  const isLast = ofPrice.every((other) => other.charge.from <= charge.from);
-  const counted = anew ? [one] : ofPrice.filter((other) => other.charge.from <= charge.from);
-  const shareOf = (parts: readonly MeteredCharge[]) => parts.reduce((sum, part) => add(sum, part.charge.share), ZERO);
-  const share = shareOf(counted);
-  // What another price has used fills no commitment of this one: there both are judged by the same.
-  const isOwn = earlier.every((other) => other.charge.key === charge.key);
-  const shareBefore = minimumInPart === 'full' || !isOwn ? {} : { shareBefore: shareOf(earlier) };
+  const goesOn =
+    tiersAtChange === 'continue' &&
+    chain.some((other) => other.charge.key === charge.key && other.charge.from > charge.from);
   return {
-    ...shareBefore,
     account: billed.accountOf(charge.account),
     hours: charge.hours,
-    share: minimumInPart === 'full' ? ONE : share,
-    last: billed.closes && (anew || isLast),
+    share: minimumInPart === 'full' ? ONE : charge.share,
+    last: billed.closes && !goesOn,
     zeroUsageFlat,
   };
 }

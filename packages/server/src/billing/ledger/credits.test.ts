@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { BillingStore, Grant } from '../../store/billing-store.ts';
 import { StoreError } from '../../store/errors.ts';
 import { openControlModel } from '../../store/model/control-model.ts';
+import { written } from '../invoice/canonical.ts';
 import { ownNameOf } from './books.ts';
 import { expireCredits, grantCredit } from './credits.ts';
 import { recordPayment } from './payments.ts';
@@ -23,7 +24,7 @@ const give = (store: BillingStore, key: string, amount: bigint, more: Partial<Gr
 const bill = async (store: BillingStore, day: number, net: bigint, more: object = {}, billedTo = 0) => {
   const [books] = await store.booksOf([account]);
   assert.ok(books);
-  const item = finalInvoice(documentOf(day, { net, tax: 0n }, more), { ...issue(day), billedTo }, books);
+  const item = finalInvoice(written(documentOf(day, { net, tax: 0n }, more)), { ...issue(day), billedTo }, books);
   const [made] = await store.finalise([item]);
   assert.equal(
     made?.outcome,
@@ -145,7 +146,7 @@ test('totals that do not add up are refused before anything is booked', async ()
     await assert.rejects(async () => {
       const [books] = await store.booksOf([account]);
       assert.ok(books);
-      finalInvoice({ ...documentOf(0, { net: 5n, tax: 1n }), ...wrong }, issue(0), books);
+      finalInvoice(written({ ...documentOf(0, { net: 5n, tax: 1n }), ...wrong }), issue(0), books);
     }, /do not add up/);
 });
 

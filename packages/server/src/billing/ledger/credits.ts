@@ -4,7 +4,7 @@ import type { BillingStore, Grant, GrantRest, Payment, Transaction } from '../..
 import { StoreError } from '../../store/errors.ts';
 import { nameIn, present } from './books.ts';
 import { LedgerError } from './ledger-error.ts';
-import { expiring, granting, voiding } from './post-credit.ts';
+import { expiring, granting, grantingKey, voiding } from './post-credit.ts';
 
 export interface GrantAsk extends Pick<Grant, 'account' | 'currency' | 'amount' | 'priority' | 'expires'> {
   /** The caller's: the same again is the same credit. */
@@ -30,7 +30,7 @@ export async function grantCredit(store: BillingStore, ask: GrantAsk): Promise<{
   await store.change(ask.account, { grants: [grant.key], references }, (_, found) => {
     const [known] = found.grants;
     if (known !== undefined) {
-      isRepeated(known, grant, ask);
+      isRepeated(known, grant, ask, found.payments);
       answer = { grant: known, isNew: false };
       return {};
     }
@@ -60,15 +60,19 @@ const purchaseOf = (grant: Grant, paid: { reference: string; method: string }, {
 });
 
 /** When it begins has only to agree where it is said. */
-function isRepeated(known: Grant, asked: Grant, { effective }: GrantAsk): void {
-  const fields = ['amount', 'currency', 'priority', 'expires', 'funding'] as const;
-  const other = fields.find((field) => known[field] !== asked[field]);
-  if (other !== undefined || (effective !== null && effective !== known.effective))
-    throw new LedgerError(
-      'credit.conflict',
-      `The key is that of another credit: ${other ?? 'effective'} differs.`,
-      'key',
-    );
+function isRepeated(known: Grant, asked: Grant, { effective, paid }: GrantAsk, found: readonly Payment[]): void {
+  const fields = ['amount', 'currency', 'priority', 'expires', 'funding', 'lowAt'] as const;
+  const [was, is] = [known.rollover, asked.rollover];
+  const isPaid = paid === null || found.some(({ transaction }) => transaction === grantingKey(known));
+  const differ = [
+    ...fields.filter((field) => known[field] !== asked[field]),
+    ...(was?.least === is?.least && was?.most === is?.most ? [] : ['rollover']),
+    ...(effective === null || effective === known.effective ? [] : ['effective']),
+    ...(isPaid ? [] : ['paid']),
+  ];
+  const [differs] = differ;
+  if (differs !== undefined)
+    throw new LedgerError('credit.conflict', `The key is that of another credit: ${differs} differs.`, 'key');
 }
 
 /** Takes back what is left of a credit: of a bought one it becomes the customer's balance. Throws `credit.unknown`. */

@@ -1,7 +1,12 @@
-/** What an account's books do not allow, by what was asked for. */
+/** What an account's books and documents do not allow, by what was asked for. */
 type LedgerErrorCode =
   | 'invoice.unknown'
   | 'invoice.paid'
+  | 'invoice.void'
+  | 'invoice.settled'
+  | 'invoice.credited'
+  | 'invoice.line'
+  | 'invoice.too_much'
   | 'payment.unknown'
   | 'payment.currency'
   | 'payment.conflict'

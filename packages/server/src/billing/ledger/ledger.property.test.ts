@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { BillingStore, FinalInvoice, Invoice } from '../../store/billing-store.ts';
 import { openControlModel } from '../../store/model/control-model.ts';
+import { written } from '../invoice/canonical.ts';
 import { expireCredits, grantCredit, voidCredit } from './credits.ts';
 import { LedgerError } from './ledger-error.ts';
 import { recordPayment, recordRefund } from './payments.ts';
@@ -37,7 +38,7 @@ class World {
 
   async invoice(net: bigint, tax: bigint): Promise<void> {
     const document = documentOf(this.day, { net, tax });
-    const made = await this.final(finalInvoice(document, issue(this.day), await this.books()));
+    const made = await this.final(finalInvoice(written(document), issue(this.day), await this.books()));
     this.bills.push(made);
     this.oracle.invoice(made.id, Number(net), Number(tax), document.to - 1);
   }

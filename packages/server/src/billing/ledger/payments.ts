@@ -25,6 +25,8 @@ export interface PaymentAsk {
   method: string;
   /** Id of the invoice it is for; null: those due first. */
   invoice: number | null;
+  /** What the account is billed in: other money comes only for what is open in it. Left away: any may be balance. */
+  billedIn?: string | undefined;
   author: string;
   now: Instant;
 }
@@ -48,7 +50,9 @@ export async function recordPayment(store: BillingStore, ask: PaymentAsk): Promi
     const known = found.payments.find(({ reference }) => reference === ask.reference);
     if (known !== undefined) {
       isRepeated(known, payment, ask);
-      recorded = { payment: known, isNew: false, settled: found.transactions.flatMap(settledOn) };
+      const settled = found.transactions.flatMap(settledOn);
+      isOfInvoice(ask.invoice, settled);
+      recorded = { payment: known, isNew: false, settled };
       return {};
     }
     const settled = partsOf(ask, books, found);
@@ -70,7 +74,10 @@ function alsoBalance(ask: PaymentAsk, { balance, open }: AccountBooks, settled: 
 
 function partsOf(ask: PaymentAsk, books: AccountBooks, { invoices }: BookFound): Part[] {
   const { amount, currency, invoice } = ask;
-  if (invoice === null) return allocate(amount, currency, books.open);
+  if (invoice === null) {
+    checkCurrency(ask, books);
+    return allocate(amount, currency, books.open);
+  }
   const named = invoices.find(({ id }) => id === invoice);
   if (named === undefined) throw new LedgerError('invoice.unknown', 'The account has no such invoice.', 'invoice');
   if (named.currency !== currency)
@@ -87,7 +94,14 @@ function partsOf(ask: PaymentAsk, books: AccountBooks, { invoices }: BookFound):
   );
 }
 
-export interface RefundAsk extends Omit<PaymentAsk, 'invoice'> {
+/** Another currency than the account's only settles what is open in it: else it is a slip of the pen. */
+function checkCurrency({ currency, billedIn = currency }: PaymentAsk, { open }: AccountBooks): void {
+  if (currency === billedIn || open.some((invoice) => invoice.currency === currency)) return;
+  const message = `The account is billed in ${billedIn}, and owes nothing in ${currency}.`;
+  throw new LedgerError('payment.currency', message, 'currency');
+}
+
+export interface RefundAsk extends Omit<PaymentAsk, 'invoice' | 'billedIn'> {
   /** Reference of the payment that goes back; '' for the customer's balance. */
   payment: string;
 }
@@ -106,7 +120,8 @@ export async function recordRefund(store: BillingStore, ask: RefundAsk): Promise
     const known = found.payments.find(({ reference }) => reference === ask.reference);
     if (known !== undefined) {
       isRepeated(known, refund, ask);
-      recorded = { payment: known, isNew: false, settled: [] };
+      const own = found.transactions.filter(({ key }) => key === known.transaction).flatMap(settledOn);
+      recorded = { payment: known, isNew: false, settled: own.map((part) => ({ ...part, amount: -part.amount })) };
       return {};
     }
     const reopened = ask.payment === '' ? ofBalance(ask, books) : ofPayment(ask, books, found);
@@ -159,7 +174,7 @@ function stillSettled({ transactions }: BookFound): Part[] {
 const keyOf = (kind: Payment['kind'], account: string, reference: string): string =>
   `${kind}/${nameIn(account, reference)}`;
 
-function paymentOf(ask: Omit<PaymentAsk, 'invoice'>, kind: Payment['kind'], refunds: string): Payment {
+function paymentOf(ask: Omit<PaymentAsk, 'invoice' | 'billedIn'>, kind: Payment['kind'], refunds: string): Payment {
   const { account, reference, amount, currency, method, author, now } = ask;
   const transaction = keyOf(kind, account, reference);
   return {
@@ -174,10 +189,13 @@ function isRepeated(known: StoredPayment, asked: Payment, { receivedAt }: Pick<P
   const other = fields.find((field) => known[field] !== asked[field]);
   const late = receivedAt !== null && receivedAt !== known.receivedAt ? 'receivedAt' : undefined;
   const field = other ?? late;
-  if (field !== undefined)
-    throw new LedgerError(
-      'payment.conflict',
-      `The reference is that of another payment: ${field} differs.`,
-      'reference',
-    );
+  if (field !== undefined) throw conflict(field);
 }
+
+/** Which invoice was named is not kept; what is for one settles that one alone, so its postings say. */
+function isOfInvoice(named: number | null, settled: readonly Part[]): void {
+  if (named !== null && (settled.length !== 1 || settled[0]?.invoice !== named)) throw conflict('invoice');
+}
+
+const conflict = (field: string): LedgerError =>
+  new LedgerError('payment.conflict', `The reference is that of another payment: ${field} differs.`, 'reference');

@@ -7,10 +7,12 @@ const headOf = (grant: Grant, kind: Transaction['kind'], key: string, at: Instan
   ...{ key, tenant: grant.account, kind, at, currency: grant.currency, text: grant.reason },
 });
 
+export const grantingKey = ({ key }: Pick<Grant, 'key'>): string => `credit-grant/${key}`;
+
 /** Bought credits were paid for: cash. */
 export function granting(grant: Grant, entity: string): Transaction {
   const { account, amount, funding, key, at } = grant;
-  const posted = transactionOf(headOf(grant, 'credit-grant', `credit-grant/${key}`, at), [
+  const posted = transactionOf(headOf(grant, 'credit-grant', grantingKey(grant), at), [
     on.book(funding === 'purchase' ? CASH : promotionOf(entity), amount),
     on.credit(account, -amount, key),
   ]);

@@ -12,7 +12,7 @@ import type {
 import { type CreditUse, chooseCredits, isInForce } from '../credit/choose.ts';
 import { lowAfter } from '../credit/low.ts';
 import { rollover } from '../credit/rollover.ts';
-import { digestOf, documentText } from '../invoice/canonical.ts';
+import { type Written, written } from '../invoice/canonical.ts';
 import type { InvoiceDocument } from '../invoice/document.ts';
 import { least, on, present, revenueOf, sumOf, taxOf, transactionOf } from './books.ts';
 import { LedgerError } from './ledger-error.ts';
@@ -25,6 +25,8 @@ export interface Issue {
   dueAt: Instant;
   /** See FinalInvoice. */
   after: number | null;
+  /** Of those whom the document is for: see BillingStore.lastFor. Of whom nothing is said nothing is asked. */
+  lastFor?: ReadonlyMap<string, number>;
 }
 
 export interface InvoiceIssue extends Issue {
@@ -32,11 +34,19 @@ export interface InvoiceIssue extends Issue {
   billedTo: Instant;
 }
 
+type Head = Written['head'];
+
 /** The document's name in keys of transactions: the account's own, by kind, period and version. */
-const nameOf = ({ kind, account, from, to, version }: InvoiceDocument): string =>
+export const documentKey = ({
+  kind,
+  account,
+  from,
+  to,
+  version,
+}: Pick<InvoiceDocument, 'kind' | 'account' | 'from' | 'to' | 'version'>): string =>
   `${kind}/${account}/${from}/${to}/${version}`;
 
-const amountsOf = (document: InvoiceDocument) => {
+const amountsOf = (document: Head) => {
   const [net, tax, total] = [BigInt(document.net), BigInt(document.tax), BigInt(document.total)];
   const taxes = document.taxes.map(({ jurisdiction, amount }) => ({ jurisdiction, amount: BigInt(amount) }));
   if (net + tax !== total || sumOf(taxes.map(({ amount }) => amount)) !== tax)
@@ -45,7 +55,7 @@ const amountsOf = (document: InvoiceDocument) => {
 };
 
 /** Other side of the customer's: what was earned and what is owed to the tax office. */
-const earned = (document: InvoiceDocument): Posting[] => {
+const earned = (document: Head): Posting[] => {
   const { net, taxes } = amountsOf(document);
   return [
     on.book(revenueOf(document.entity), -net),
@@ -53,8 +63,8 @@ const earned = (document: InvoiceDocument): Posting[] => {
   ];
 };
 
-const headOf = (document: InvoiceDocument, at: Instant): Omit<Transaction, 'postings'> => ({
-  key: nameOf(document),
+const headOf = (document: Head, at: Instant): Omit<Transaction, 'postings'> => ({
+  key: documentKey(document),
   tenant: document.account,
   kind: document.kind,
   at,
@@ -68,7 +78,8 @@ const headOf = (document: InvoiceDocument, at: Instant): Omit<Transaction, 'post
  * @param books the account's, of now: a change since is refused as `books.changed`, and the invoice made anew.
  * @throws LedgerError `ledger.document`
  */
-export function finalInvoice(document: InvoiceDocument, issue: InvoiceIssue, books: AccountBooks): FinalInvoice {
+export function finalInvoice(one: Written, issue: InvoiceIssue, books: AccountBooks): FinalInvoice {
+  const { head: document } = one;
   const { account, currency } = document;
   const { total } = amountsOf(document);
   const at = issue.issuedAt;
@@ -80,14 +91,14 @@ export function finalInvoice(document: InvoiceDocument, issue: InvoiceIssue, boo
   const left = total > 0n ? total - sumOf(uses.map(({ amount }) => amount)) : 0n;
   const balance = least(left, books.balance[currency] ?? 0n);
   const settled = [
-    usingCredits({ key: `credit-use/${nameOf(document)}`, account, currency, at }, uses, 'new'),
-    usingBalance({ key: `settlement/${nameOf(document)}`, account, currency, at }, [
+    usingCredits({ key: `credit-use/${documentKey(document)}`, account, currency, at }, uses, 'new'),
+    usingBalance({ key: `settlement/${documentKey(document)}`, account, currency, at }, [
       { invoice: 'new', amount: balance },
     ]),
   ];
   const rest = books.grants.map((grant) => ({ ...grant, rest: grant.rest - usedOf(uses, grant.key) }));
   return {
-    ...base(document, issue),
+    ...base(one, issue),
     voids: null,
     transactions: present([opened, ...settled, ...resets(document, rest, issue)]),
     notices: lowAfter(books.grants, uses, at),
@@ -95,7 +106,7 @@ export function finalInvoice(document: InvoiceDocument, issue: InvoiceIssue, boo
 }
 
 /** Credits pay for a period that they outlast: as of its last instant, whenever its invoice becomes final. */
-const periodEnd = ({ from, to }: InvoiceDocument): Instant => (from < to ? to - 1 : to);
+const periodEnd = ({ from, to }: Head): Instant => (from < to ? to - 1 : to);
 
 const usedOf = (uses: readonly CreditUse[], key: string): bigint =>
   sumOf(uses.filter(({ grant }) => grant === key).map(({ amount }) => amount));
@@ -106,7 +117,7 @@ const usedOf = (uses: readonly CreditUse[], key: string): bigint =>
  * then has been used since.
  */
 function resets(
-  document: InvoiceDocument,
+  document: Head,
   grants: readonly GrantRest[],
   { issuedAt: at, billedTo }: InvoiceIssue,
 ): (Transaction | null)[] {
@@ -118,7 +129,7 @@ function resets(
     const { most } = grant.rollover;
     const least = to === billedTo ? 0n : grant.rollover.least;
     const { balance } = rollover(grant.rest, 0n, { least, most, keepOverage: false });
-    return resetting(grant, balance, document.entity, { key: nameOf(document), at });
+    return resetting(grant, balance, document.entity, { key: documentKey(document), at });
   });
 }
 
@@ -141,7 +152,7 @@ export function finalCreditNote(
     on.receivable(document.account, total + closes, null),
     ...earned(document),
   ]);
-  return { ...base(document, issue), voids: null, transactions: present([posted]), notices: [] };
+  return { ...base(written(document), issue), voids: null, transactions: present([posted]), notices: [] };
 }
 
 /**
@@ -173,7 +184,7 @@ export function finalVoid(
     on.receivable(account, owed, 'new'),
     ...earned(document),
   ]);
-  return { ...base(document, issue), voids: voided.id, transactions: present([posted]), notices: [] };
+  return { ...base(written(document), issue), voids: voided.id, transactions: present([posted]), notices: [] };
 }
 
 /** Credits that paid for an invoice, by grant. A transaction that uses credits is about one invoice. */
@@ -187,17 +198,18 @@ function creditsOn(invoice: number, settled: readonly PostedTransaction[]): Cred
   return [...used].map(([grant, amount]) => ({ grant, amount }));
 }
 
-function base(document: InvoiceDocument, { prefix, issuedAt, dueAt, after }: Issue) {
-  const { account, entity, kind, from, to, version, currency, frontier } = document;
-  const { net, tax, total } = amountsOf(document);
-  const text = documentText(document);
+function base({ head, text, digest }: Written, { prefix, issuedAt, dueAt, after, lastFor }: Issue) {
+  const { account, entity, kind, from, to, version, currency, frontier } = head;
+  const { net, tax, total } = amountsOf(head);
+  const accounts = (head.accounts ?? [account]).map((id) => ({ account: id, after: lastFor?.get(id) ?? null }));
   return {
+    ...(head.key === undefined ? {} : { key: head.key }),
     ...{ account, entity, kind, from, to, version, currency, frontier, net, tax, total },
-    ...{ prefix, issuedAt, dueAt, after, document: text, digest: digestOf(text) },
+    ...{ prefix, issuedAt, dueAt, after, accounts, document: text, digest },
   };
 }
 
-interface Head {
+interface Entry {
   key: string;
   account: string;
   currency: string;
@@ -205,7 +217,7 @@ interface Head {
 }
 
 const usingCredits = (
-  { key, account, currency, at }: Head,
+  { key, account, currency, at }: Entry,
   uses: readonly CreditUse[],
   invoice: Posting['invoice'],
 ): Transaction | null =>
@@ -216,7 +228,7 @@ const usingCredits = (
 
 /** Moves of the customer's balance to invoices. */
 export const usingBalance = (
-  { key, account, currency, at }: Head,
+  { key, account, currency, at }: Entry,
   parts: readonly { invoice: number | 'new'; amount: bigint }[],
 ): Transaction | null =>
   transactionOf({ key, tenant: account, kind: 'settlement', at, currency, text: '' }, [

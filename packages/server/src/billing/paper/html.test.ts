@@ -10,6 +10,7 @@ import {
   line,
   manyLines,
   open,
+  step,
   threeAccounts,
   traffic,
 } from './testing/samples.ts';
@@ -53,7 +54,7 @@ test('an invoice says who, when, what for, how it was computed, what it comes to
     'Invoice INV-000001',
     'Northern Cloud GmbH Hafenstraße 12 20457 Hamburg',
     'Tax number: GB999999973',
-    'Date 2026-11-04 Period 2026-10-01 to 2026-10-31 Due 2026-11-18 Currency EUR Time zone Europe/Berlin',
+    'State open Date 2026-11-04 Period 2026-10-01 to 2026-10-31 Due 2026-11-18 Currency EUR Time zone Europe/Berlin',
     '1 Base fee 2026-10-01 to 2026-10-31 1 49.00 49.00',
     'tier 2, above 10 up to 100 90 GB × 0.0777777 = 6.999993',
     'Metered: 123,456,789,000 (network.bytes.sent)',
@@ -74,10 +75,13 @@ test('credits and payments are taken off the total, one by one and in sum', () =
   ]);
   check(
     renderHtml(document, open(document, { open: 0n, state: 'paid' })),
-    ['Credits and payments so far -58.31 Nothing left to pay 0.00'],
-    ['How to pay'],
+    ['State paid', 'Credits and payments so far -58.31 Nothing left to pay 0.00'],
+    ['How to pay', 'Overdue'],
   );
-  check(renderHtml(document, open(document, { state: 'overdue' })), ['due 2026-11-18, overdue']);
+  check(renderHtml(document, open(document, { state: 'overdue', open: 4331n })), [
+    'Overdue 43.31 EUR was due on 2026-11-18.',
+    'due 2026-11-18, overdue',
+  ]);
 });
 
 test('several accounts have a heading and a sum each, and corrections name what they correct', () => {
@@ -126,7 +130,25 @@ test('a credit note names the invoice and the reason; a void invoice says so', (
     ['How to pay', 'Left to pay', 'Due '],
   );
   const document = invoice([line()]);
-  check(renderHtml(document, open(document, { state: 'void', open: 0n })), ['VOID', 'reversed this invoice in full']);
+  check(renderHtml(document, open(document, { state: 'void', open: 0n })), [
+    'VOID',
+    'A credit note has reversed this invoice in full',
+  ]);
+  check(renderHtml(document, open(document, { state: 'void', open: 0n, voidedBy: 'CN-000007' })), [
+    'Credit note CN-000007 has reversed this invoice in full',
+  ]);
+});
+
+test('the reason of a credit note is not said again as a step of its lines', () => {
+  const reason = 'Outage of 12 October';
+  const said = line({
+    corrects: `INV-000001:1, ${reason}`,
+    quantity: null,
+    steps: [step(reason, null, null, '-5')],
+    exact: '-5',
+  });
+  const { text } = read(renderHtml(invoice([said]), open(invoice([said]))));
+  assert.equal(text.split(reason).length - 1, 1);
 });
 
 test('no text from outside becomes markup, and each keeps its direction to itself', () => {

@@ -28,17 +28,27 @@ const STEP: readonly [Column, Column, Column] = [
   PRICE,
 ];
 
-export function drawLines(pages: Pages, groups: readonly Group[], currency: string): void {
+/** Lines between two pauses. A line takes about a millisecond: shaping its text is most of it. */
+const BETWEEN_PAUSES = 8;
+
+export async function drawLines(
+  pages: Pages,
+  groups: readonly Group[],
+  currency: string,
+  pause: () => Promise<void>,
+): Promise<void> {
   const heads = headStrip(pages, currency);
   pages.place(heads);
   pages.repeated = heads;
+  let drawn = 0;
   for (const group of groups) {
     const above = headingStrips(pages, group);
-    group.rows.forEach((row, i) => {
+    for (const [i, row] of group.rows.entries()) {
       const strips = rowStrips(pages, row);
       const below = i === group.rows.length - 1 && group.sum !== null ? [sumStrip(pages, group.sum)] : [];
       pages.together([...(i === 0 ? above : []), ...strips, ...below]);
-    });
+      if (++drawn % BETWEEN_PAUSES === 0) await pause();
+    }
   }
   pages.repeated = null;
 }

@@ -67,6 +67,26 @@ test('the same document is the same bytes, whatever was printed before', async (
   assert.notEqual(idOf(first), idOf(other));
 });
 
+test('a long invoice lets everything else have its turn, and two at once are as each alone', async () => {
+  const document = invoice(manyLines(80));
+  const alone = await renderPdf(document, open(document));
+  let turns = 0;
+  let isDone = false;
+  const tick = (): void => {
+    turns++;
+    if (!isDone) setImmediate(tick);
+  };
+  setImmediate(tick);
+  const [first, second] = await Promise.all([
+    renderPdf(document, open(document)),
+    renderPdf(threeAccounts, open(threeAccounts)),
+  ]);
+  isDone = true;
+  assert.ok(turns > 14, `${turns} turns`);
+  assert.ok(first.equals(alone));
+  assert.ok(second.equals(await renderPdf(threeAccounts, open(threeAccounts))));
+});
+
 test('the text of the page can be read back: who, what, exact figures, total and proof', { skip }, async () => {
   const document = invoice([line(), traffic({ state: 'unobserved', flags: ['unobserved'] })]);
   await check(document, [

@@ -4,6 +4,7 @@
  */
 import PDFDocument from 'pdfkit';
 import type { Instant } from '../../domain/window.ts';
+import { breath } from '../../usage/breath.ts';
 import { digestOf } from '../invoice/canonical.ts';
 import type { InvoiceDocument } from '../invoice/document.ts';
 import { loadFonts } from './fonts.ts';
@@ -22,7 +23,10 @@ const LABEL: Style = { ...SMALL, face: 'bold' };
 const TOTAL: Style = { ...STRONG, size: 10 };
 const LINE = 11;
 
-/** `font`: a file with what DejaVu lacks; '' for none. */
+/**
+ * `font`: a file with what DejaVu lacks; '' for none. Everything else has its turn every few milliseconds while it draws;
+ * memory is about 0.1 MB a line.
+ */
 export async function renderPdf(document: InvoiceDocument, standing: Standing, font = ''): Promise<Buffer> {
   const fonts = await loadFonts(font);
   const sheet = sheetOf(document, standing);
@@ -39,11 +43,11 @@ export async function renderPdf(document: InvoiceDocument, standing: Standing, f
   datedAndNamed(doc, standing.issuedAt ?? document.to, `${sheet.title} ${sheet.digest}`);
   const pages = new Pages(new Pen(doc, fonts));
   drawTop(pages, sheet);
-  drawLines(pages, sheet.groups, sheet.currency);
+  await drawLines(pages, sheet.groups, sheet.currency, breath);
   pages.gap(14);
   pages.together(sheet.sums.map((sum) => sumStrip(pages, sum)));
   for (const block of sheet.closing) drawBlock(pages, block);
-  drawEdges(pages, sheet);
+  await drawEdges(pages, sheet);
   doc.end();
   return whole;
 }
@@ -168,7 +172,7 @@ function sumStrip(pages: Pages, { text, note, amount, weight }: Sum): Strip {
 }
 
 /** What every page has: its number of all, the footer, the stamp. */
-function drawEdges(pages: Pages, { stamp, footer, title }: Sheet): void {
+async function drawEdges(pages: Pages, { stamp, footer, title }: Sheet): Promise<void> {
   const { pen } = pages;
   const { doc } = pen;
   const { count } = doc.bufferedPageRange();
@@ -182,7 +186,23 @@ function drawEdges(pages: Pages, { stamp, footer, title }: Sheet): void {
     pen.put(`${i + 1} / ${count}`, SMALL, { ...foot, align: 'right', y: 800 });
     const [first = ''] = pen.wrap(footer, SMALL, WIDTH);
     pen.put(first, SMALL, { ...foot, align: 'left', y: 811 });
+    packFirst(doc);
+    await breath();
   }
+}
+
+/** The library packs all pages in one go at the end, 3 ms each; so the first that is left is packed as it does it. */
+function packFirst(doc: Doc): void {
+  const inner = doc as unknown as {
+    _pageBuffer: { end(): void }[];
+    _pageBufferStart: number;
+    endPageMarkings(page: unknown): void;
+  };
+  const page = inner._pageBuffer.shift();
+  if (page === undefined) return;
+  inner._pageBufferStart++;
+  inner.endPageMarkings(page);
+  page.end();
 }
 
 function drawStamp(pen: Pen, stamp: string): void {

@@ -38,7 +38,7 @@ export function rowOf(line: Line, document: InvoiceDocument): Row {
     quantity: line.quantity === null ? '' : quantityText(line.quantity, line.unit),
     price: only?.price == null ? '' : moneyText(only.price, document),
     amount: amountText(line.amount, document),
-    steps: only === null ? line.steps.map((step) => stepRow(step, document)) : [],
+    steps: only === null && !isReasonOnly(line) ? line.steps.map((step) => stepRow(step, document)) : [],
     notes: notesOf(line, document),
     warnings: warningsOf(line),
   };
@@ -60,6 +60,12 @@ function onlyStep({ steps, quantity, exact }: Line): Step | null {
   if (step === undefined || steps.length > 1 || step.price === null) return null;
   return step.quantity === quantity && step.amount === exact ? step : null;
 }
+
+/** A correction's only step is its reason, which stands behind what it corrects. */
+const isReasonOnly = ({ steps, corrects, exact }: Line): boolean => {
+  const [step] = steps;
+  return steps.length === 1 && step?.amount === exact && step.text !== '' && corrects.endsWith(`, ${step.text}`);
+};
 
 const stepRow = ({ text, quantity, unit, price, amount }: Step, document: InvoiceDocument): StepRow => {
   const times = quantity === null ? '' : quantityText(quantity, unit);

@@ -4,7 +4,17 @@ import type { InvoiceDocument, Party } from '../invoice/document.ts';
 import { type Group, groupsOf } from './groups.ts';
 import type { Standing } from './standing.ts';
 import { type Sum, sumsOf } from './sums.ts';
-import { clean, cleanLines, cleanProse, dateText, dayText, grouped, spanText } from './texts.ts';
+import {
+  amountText,
+  clean,
+  cleanLines,
+  cleanProse,
+  dateText,
+  dayText,
+  grouped,
+  lastDayText,
+  spanText,
+} from './texts.ts';
 
 /** A heading and the lines below it. */
 export interface Block {
@@ -72,10 +82,11 @@ function factsOf(document: InvoiceDocument, standing: Standing): [string, string
     ? ['Number', 'none yet: a draft']
     : ['Number', clean(standing.number)];
   const facts = [number, ['Account', clean(document.account)]] as [string, string][];
+  if (!standing.draft && document.kind === 'invoice') facts.push(['State', standing.state]);
   if (standing.issuedAt !== null) facts.push(['Date', dayText(standing.issuedAt, zone)]);
   const { from, to } = document;
   facts.push(['Period', from === to ? `in advance, from ${dateText(from, zone)}` : spanText(from, to, zone)]);
-  if (standing.dueAt !== null && document.kind === 'invoice') facts.push(['Due', dayText(standing.dueAt, zone)]);
+  if (standing.dueAt !== null && document.kind === 'invoice') facts.push(['Due', lastDayText(standing.dueAt, zone)]);
   facts.push(['Currency', document.currency], ['Time zone', zone]);
   return facts;
 }
@@ -83,8 +94,8 @@ function factsOf(document: InvoiceDocument, standing: Standing): [string, string
 function noticesOf(document: InvoiceDocument, standing: Standing): Block[] {
   const notices: Block[] = [];
   if (standing.draft) notices.push(draftBlock(document, standing));
-  if (standing.state === 'void')
-    notices.push({ title: 'Void', lines: ['A credit note has reversed this invoice in full: nothing is to pay.'] });
+  if (standing.state === 'void') notices.push(voidBlock(standing));
+  if (standing.state === 'overdue') notices.push(overdueBlock(document, standing));
   if (document.kind === 'credit-note' && document.corrects !== '')
     notices.push({
       title: `Corrects ${clean(document.corrects)}`,
@@ -92,6 +103,18 @@ function noticesOf(document: InvoiceDocument, standing: Standing): Block[] {
     });
   return notices;
 }
+
+const voidBlock = ({ voidedBy = '' }: Standing): Block => ({
+  title: 'Void',
+  lines: [
+    `${voidedBy === '' ? 'A credit note' : `Credit note ${clean(voidedBy)}`} has reversed this invoice in full: nothing is to pay.`,
+  ],
+});
+
+const overdueBlock = (document: InvoiceDocument, { open, dueAt }: Standing): Block => {
+  const day = dueAt === null ? '' : ` on ${lastDayText(dueAt, document.zone)}`;
+  return { title: 'Overdue', lines: [`${amountText(open, document)} ${document.currency} was due${day}.`] };
+};
 
 function draftBlock({ conventions }: InvoiceDocument, { blocked = [] }: Standing): Block {
   const title = 'Not an invoice yet';

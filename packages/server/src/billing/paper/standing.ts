@@ -5,7 +5,7 @@ import type { Blocked, InvoiceDocument } from '../invoice/document.ts';
 
 /** A credit that was used for it, a payment, a refund: as the customer knows it. */
 export interface Settled {
-  /** `Credit from 2026-11-01`, `Payment 4711`. */
+  /** `Credit`, `Payment 4711`, `Credit note CN-000001`. */
   text: string;
   at: Instant;
   /** Minor units, taken off what is to pay; negative where something was given back. */
@@ -22,6 +22,8 @@ export interface Standing {
   issuedAt: Instant | null;
   dueAt: Instant | null;
   draft: boolean;
+  /** Number of the credit note that reversed it, where it is known. */
+  voidedBy?: string;
   /** Why a draft cannot be final. */
   blocked?: readonly Pick<Blocked, 'line' | 'reason'>[];
   /** Credits and payments, oldest first. Left away: what is not open any more is printed as one sum. */

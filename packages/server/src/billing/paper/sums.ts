@@ -1,7 +1,7 @@
 /** What the lines come to: net, each tax, total, and what is left to pay. */
 import type { InvoiceDocument, TaxLine } from '../invoice/document.ts';
 import type { Settled, Standing } from './standing.ts';
-import { amountText, clean, cleanProse, dayText, grouped } from './texts.ts';
+import { amountText, clean, cleanProse, dayText, grouped, lastDayText } from './texts.ts';
 
 export interface Sum {
   text: string;
@@ -52,7 +52,7 @@ function standingSums(document: InvoiceDocument, standing: Standing): Sum[] {
     const text = one.at === null ? one.text : `${clean(one.text)}, ${dayText(one.at, document.zone)}`;
     return { text, note: '', amount: amountText(-one.amount, document), weight: 'plain' };
   });
-  const by = open > 0n && dueAt !== null ? `due ${dayText(dueAt, document.zone)}` : '';
+  const by = open > 0n && dueAt !== null ? `due ${lastDayText(dueAt, document.zone)}` : '';
   const note = state === 'overdue' ? `${by}, overdue` : by;
   const text = open > 0n ? `Left to pay ${document.currency}` : 'Nothing left to pay';
   return [...settled, { text, note, amount: amountText(open, document), weight: 'due' }];

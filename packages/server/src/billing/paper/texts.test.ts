@@ -22,6 +22,10 @@ test('figures are grouped and filled up to the decimals of the currency, and no 
     [moneyText('-10000/3', { decimals: 2 }), '-10,000/3'],
     [moneyText('7', { decimals: 0 }), '7'],
     [quantityText('1048576', 'By'), '1,048,576 bytes'],
+    [quantityText('6383', '{token}'), '6,383 token'],
+    [quantityText('720', '{vm}.h'), '720 vm hours'],
+    [quantityText('5', 'By.h'), '5 byte hours'],
+    [quantityText('7', 'vm hour'), '7 vm hour'],
     [quantityText('3', '1'), '3'],
     [quantityText('3', ''), '3'],
   ]);

@@ -63,13 +63,21 @@ export function moneyText(exact: string, { decimals }: Pick<InvoiceDocument, 'de
 }
 
 /** Unit names of the field, as a customer would write them. */
-const units: Readonly<Record<string, string>> = { By: 'bytes', '1': '', s: 'seconds', h: 'hours', min: 'minutes' };
+const units: Readonly<Record<string, string>> = {
+  By: 'bytes',
+  'By.h': 'byte hours',
+  '1': '',
+  s: 'seconds',
+  h: 'hours',
+  min: 'minutes',
+};
 
-export const unitText = (unit: string | null): string => clean(units[unit ?? ''] ?? unit ?? '');
+/** UCUM writes what is counted in braces, and a level times its time as `{vm}.h`. */
+const unitText = (unit: string): string => clean(units[unit] ?? unit.replace(/\}\.h$/, '} hours').replace(/[{}]/g, ''));
 
 /** `123.5 GB`. */
 export const quantityText = (quantity: string, unit: string | null): string =>
-  `${grouped(quantity)} ${unitText(unit)}`.trimEnd();
+  `${grouped(quantity)} ${unitText(unit ?? '')}`.trimEnd();
 
 const MIDNIGHT = /T00:00:00(?:Z|[+-]\d\d:\d\d(?::\d\d)?)$/;
 
@@ -82,11 +90,14 @@ export function dateText(t: Instant, zone: string): string {
 /** The local date alone: of what is dated, not measured. */
 export const dayText = (t: Instant, zone: string): string => formatInstant(t, zone).slice(0, 10);
 
+/** The last local day of what ends at t: of what is due before a midnight, the day to pay by. */
+export const lastDayText = (t: Instant, zone: string): string => dayText(t - 1, zone);
+
 /** First and last day, `2026-11-01 to 2026-11-30`; where an end is within a day, both with their times. */
 export function spanText(from: Instant, to: Instant, zone: string): string {
   if (from >= to) return `from ${dateText(from, zone)}`;
   const [begin, end] = [formatInstant(from, zone), formatInstant(to, zone)];
   if (!MIDNIGHT.test(begin) || !MIDNIGHT.test(end)) return `${dateText(from, zone)} until ${dateText(to, zone)}`;
-  const last = formatInstant(to - 1, zone).slice(0, 10);
+  const last = lastDayText(to, zone);
   return last === begin.slice(0, 10) ? last : `${begin.slice(0, 10)} to ${last}`;
 }

@@ -1,5 +1,7 @@
 /** Final documents computed once more, as of their own S, by the functions that made them. */
+import type { Book } from '../../domain/book.ts';
 import type { Receipt } from '../../domain/fact.ts';
+import { isCounter } from '../../domain/meter.ts';
 import { safeInteger } from '../../domain/money/integer.ts';
 import type { BillingStore, Invoice } from '../../store/billing-store.ts';
 import type { Metered, MeteredAsk } from '../../usage/metered.ts';
@@ -9,10 +11,12 @@ import { creditNote, voidNote } from '../run/credit-note.ts';
 import { type BookReader, readAll, reckoningOf } from '../run/expected.ts';
 import { type Failure, failureOf } from '../run/failure.ts';
 import { draftOf, type Reckoning } from '../run/reckon.ts';
+import { readStored } from './difference.ts';
+import { inLayoutOf } from './layout.ts';
 
 export interface Again {
   invoice: Invoice;
-  /** Null where it cannot be computed any more: then `failure` says why. */
+  /** In the layout of the stored one. Null where it cannot be computed any more: then `failure` says why. */
   document: InvoiceDocument | null;
   failure: Failure | null;
   /** What it was computed from; null for credit notes, which are made of the invoice they correct. */
@@ -50,9 +54,19 @@ export async function computeAgain(
     at += reckoning.asks.length;
     const own = answers?.slice(first, at) ?? (await attempt(again, () => readAll(reader, reckoning.asks)));
     const draft = own && (await attempt(again, () => draftOf(reader.book, reckoning, own, reader.frontier)));
-    out.push(own && draft ? { ...again, document: draft.document, from: { reckoning, answers: own } } : again);
+    const document = draft && laidOut(again.invoice, draft.document, reader.book);
+    out.push(own && document ? { ...again, document, from: { reckoning, answers: own } } : again);
   }
   return out;
+}
+
+function laidOut(invoice: Invoice, now: InvoiceDocument, book: Book): InvoiceDocument {
+  const stored = readStored(invoice);
+  if (stored === null) return now;
+  return inLayoutOf(stored, now, (key) => {
+    const meter = book.meter(key);
+    return meter !== undefined && (isCounter(meter) || meter.kind === 'percentile');
+  });
 }
 
 /** Null: one question cannot be answered; it must not keep the others from their answers. */
@@ -107,5 +121,7 @@ async function noteAgain(billing: BillingStore, note: Invoice): Promise<InvoiceD
   const [line] = said.lines;
   const no = safeInteger(BigInt(/:(\d+),/.exec(line?.corrects ?? '')?.[1] ?? '0'));
   const amount = -BigInt(line?.amount ?? '0');
-  return creditNote(invoice, corrected.number, earlier, { line: no, amount, reason: said.reason, version });
+  const { reason, credits, key } = said;
+  const asked = { line: no, amount, reason, ...(credits && { credits }), ...(key === undefined ? {} : { key }) };
+  return creditNote(invoice, corrected.number, earlier, { ...asked, version });
 }

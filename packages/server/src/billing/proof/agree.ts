@@ -78,12 +78,15 @@ function compareLines(findings: Findings, stored: InvoiceDocument, document: Inv
   for (let i = 0; i < Math.max(stored.lines.length, document.lines.length); i++) {
     const [a, b] = [stored.lines[i], document.lines[i]];
     const apart = BigInt(b?.amount ?? '0') - BigInt(a?.amount ?? '0');
-    const what = `line ${i + 1}, ${(a ?? b)?.name ?? ''},`;
+    const { name = '', meter = '' } = a ?? b ?? {};
+    const what = `line ${i + 1}, ${name},`;
     if ((a?.metered ?? null) !== (b?.metered ?? null) || a?.digest !== b?.digest)
       findings.add(
         'metered',
         apart,
-        `${what} has ${a?.metered ?? 'nothing'} metered, usage is ${b?.metered ?? 'nothing'}`,
+        (a?.metered ?? null) === (b?.metered ?? null)
+          ? `${what} is summed from other records or facts of ${meter} than it was`
+          : `${what} has ${a?.metered ?? 'nothing'} of ${meter} metered, usage is ${b?.metered ?? 'nothing'}`,
       );
     else if (apart !== 0n || a?.key !== b?.key) findings.add('rated', apart, `${what} is rated otherwise`);
   }

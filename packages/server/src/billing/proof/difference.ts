@@ -188,11 +188,20 @@ function usageText(found: UsageDifference, zone: string): Deviation {
   const readings = `${facts.length === 1 ? '1 fact' : `${facts.length} facts`} in it`;
   if (found.kind === 'record') {
     const { window, stored, computed } = found;
-    const text = `The record of series ${series} in the window of ${formatInstant(window, zone)} is not what its facts give, ${readings}.`;
+    const where = `series ${series} in the window of ${formatInstant(window, zone)}`;
+    const text = isSameUsage(stored, computed)
+      ? `The readings of ${where} are not those that its record was made of, though the usage is the same, ${readings}.`
+      : `The record of ${where} is not what its facts give, ${readings}.`;
     return { level: 'record', text, stored, computed, series, window, facts };
   }
   const text = `The facts of series ${series} are not what they were, ${readings}; its records are what they give now.`;
   return { level: 'series', text, stored: found.billed, computed: found.now, series, facts };
+}
+
+/** Lines of a counter's record (domain/record-digest.ts) that differ in the digest of its readings alone. */
+function isSameUsage(stored: string | null, computed: string | null): boolean {
+  const usage = (line: string): string => line.replace(/^(c,.*),\d+$/gm, '$1');
+  return stored !== null && computed !== null && usage(stored) === usage(computed);
 }
 
 function elsewhere(stored: InvoiceDocument, now: InvoiceDocument): Deviation {

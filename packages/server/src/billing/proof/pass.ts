@@ -16,11 +16,11 @@ import {
   sumOfLines,
   transactionOfDocument,
 } from './agree.ts';
-import { readStored } from './difference.ts';
+import { type DifferenceReader, deviationsOf, readStored } from './difference.ts';
 
 export interface PassDeps {
   billing: BillingStore;
-  meteredAt(asOf: Receipt): Promise<BookReader>;
+  meteredAt(asOf: Receipt): Promise<BookReader & DifferenceReader>;
 }
 
 /** Of one currency, minor units: each equals the one before it, with the signs of the ledger turned. */
@@ -67,7 +67,7 @@ export class Pass {
   private readonly meters = new Map<string, MeterSum>();
   private readonly deps: PassDeps;
   private readonly newest: number;
-  private reader: { frontier: Receipt; reader: Promise<BookReader> } | null = null;
+  private reader: { frontier: Receipt; reader: Promise<BookReader & DifferenceReader> } | null = null;
 
   constructor(deps: PassDeps, newest: number) {
     this.deps = deps;
@@ -94,12 +94,21 @@ export class Pass {
     const found = (await Promise.all(ids.map((id) => billing.invoice(id)))).filter((one) => one !== null);
     for (const [frontier, some] of byFrontier(found)) {
       if (this.reader?.frontier !== frontier) this.reader = { frontier, reader: meteredAt(frontier) };
-      for (const again of await computeAgain(billing, await this.reader.reader, some)) this.compared(again);
+      const reader = await this.reader.reader;
+      for (const again of await computeAgain(billing, reader, some)) await this.compared(again, reader);
     }
   }
 
-  private compared(again: Again): void {
-    this.findings.push(...againFindings(again));
+  private async compared(again: Again, reader: DifferenceReader): Promise<void> {
+    const findings = againFindings(again);
+    const [first] = findings;
+    // Walking down to a record is work: not for what is not shown.
+    if (first?.stage === 'metered' && this.findings.length < FINDINGS_MAX) {
+      const deviation = (await deviationsOf(again, async () => reader)).at(-1);
+      const isMetered = deviation?.level === 'record' || deviation?.level === 'series';
+      if (isMetered) findings[0] = { ...first, text: `${first.text}: ${deviation.text}` };
+    }
+    this.findings.push(...findings);
     const stored = readStored(again.invoice)?.lines ?? [];
     const lines = again.document?.lines ?? [];
     this.of(again.invoice.currency).rated += sumOfLines(lines) - sumOfLines(stored);

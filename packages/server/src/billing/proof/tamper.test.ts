@@ -1,6 +1,6 @@
 /** On the real stores: one byte changed behind the server's back, in a fact, a reading, an event, a document, is found and named. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -13,6 +13,7 @@ import { Database } from '../../store/postgres/database.ts';
 import { EmbeddedPostgres } from '../../store/postgres/embedded.ts';
 import { usage } from '../invoice/testing/world.ts';
 import { at, type BillingWorld, basic, openBilling } from '../run/testing/world.ts';
+import { Reconciler } from './reconcile.ts';
 import { proofOf, verdicts } from './testing/proof.ts';
 
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -32,7 +33,7 @@ async function opened(t: TestContext) {
   const db = new Database({ connection, schema: 'tollgate', connections: 1, log });
   const directory = join(chdb, 'store');
   const store = await openChdb({ directory });
-  const lane = new Lane(directory, { memory: 1e9, seconds: 60, threads: 1 });
+  const lane = new Lane(directory, { memory: 1e9, seconds: 0, threads: 1 });
   t.after(async () => {
     await lane.close();
     await store.close();
@@ -54,6 +55,12 @@ async function opened(t: TestContext) {
   const restarted = (): Promise<BillingWorld> => openBilling('2026-10-05T02:00', { store, control });
   return { world, around, lane, restarted };
 }
+
+const reconciled = ({ usage, billing, clock }: BillingWorld) =>
+  new Reconciler({
+    ...{ billing, meteredAt: (asOf) => usage.meteredAt(asOf), now: () => clock.at },
+    kept: { read: async () => null, write: async () => undefined },
+  }).pass(true);
 
 /** Level of the first fact that differs, of each document that does. */
 async function found(world: BillingWorld): Promise<Record<string, string>> {
@@ -110,25 +117,62 @@ test('on PostgreSQL and chDB a changed fact, reading, event or document is named
     await change('"0.2"', '"0.1"');
   });
 
-  await t.test('a reading', async () => {
-    const receipt = receipts[2] as number;
-    const columns = 'series, t, value, epoch, start, receipt, skew, stamps';
-    const move = async (from: number, to: number): Promise<void> => {
-      const changed = columns.replace('value', `toUInt64(${to})`);
-      await lane.execute(`INSERT INTO reading (${columns}) SELECT ${changed} FROM reading WHERE receipt = ${receipt}`);
-      await lane.execute(
-        `ALTER TABLE reading DELETE WHERE receipt = ${receipt} AND value = ${from} SETTINGS mutations_sync = 1`,
-      );
-    };
-    await move(2_000, 2_100);
+  // Value and time are in the key of the table, so the row is written anew.
+  const columns = 'series, t, value, epoch, start, receipt, skew, stamps';
+  const change = async (receipt: number, column: 't' | 'value', from: number, to: number): Promise<void> => {
+    const changed = columns.replace(` ${column},`, ` toUInt64(${to}),`);
+    await lane.execute(`INSERT INTO reading (${columns}) SELECT ${changed} FROM reading WHERE receipt = ${receipt}`);
+    await lane.execute(
+      `ALTER TABLE reading DELETE WHERE receipt = ${receipt} AND ${column} = ${from} SETTINGS mutations_sync = 1`,
+    );
+  };
+  const reading = async (
+    index: number,
+    column: 't' | 'value',
+    from: number,
+    to: number,
+    told: RegExp,
+  ): Promise<void> => {
+    const receipt = receipts[index] as number;
+    await change(receipt, column, from, to);
     const again = await restarted();
     assert.deepEqual(await found(again), { 'INV-000002': 'record' });
     const { series, window, stored, computed, facts, text } = await last(again, 'INV-000002');
     assert.equal(series, nic.id);
     assert.equal(window, start - 60_000, text);
     assert.notEqual(stored, computed);
+    assert.match(text, told);
     assert.ok(facts?.some((fact) => fact.receipt === receipt));
-    await move(2_100, 2_000);
+    await change(receipt, column, to, from);
+  };
+
+  await t.test('a reading', () => reading(2, 'value', 2_000, 2_100, /^The record of .* is not what/));
+  const same = /^The readings of .* not those that its record was made of, though the usage is the same, 3 facts/;
+  await t.test('a reading between two others, to another value between them', () =>
+    reading(1, 'value', 1_000, 1_001, same),
+  );
+  await t.test('the time of a reading between two others', () =>
+    reading(1, 't', start + 300_000, start + 300_001, same),
+  );
+
+  await t.test('a record, which verify does not read', async () => {
+    const add = (used: string): Promise<void> =>
+      lane.execute(
+        `ALTER TABLE record UPDATE used = used ${used} WHERE series = ${nic.id} AND toUnixTimestamp(w) = ${(start - 60_000) / 1000} SETTINGS mutations_sync = 1`,
+      );
+    await add('+ 500');
+    const again = await restarted();
+    assert.deepEqual(await found(again), {});
+    const { findings, difference } = await reconciled(again);
+    const text =
+      `line 2, sent, has 23000 of network.bytes.sent metered, usage is 23500: The record of series ${nic.id} in the window of ` +
+      '2026-10-01T14:00:00+02:00 is not what its facts give, 3 facts in it.';
+    assert.deepEqual(findings, [
+      { stage: 'metered', currency: 'EUR', amount: 50n, account: 'acme', document: 'INV-000002', text },
+    ]);
+    assert.deepEqual(difference, { EUR: 50n });
+    await add('- 500');
+    assert.deepEqual((await reconciled(await restarted())).findings, []);
   });
 
   await t.test('an event', async () => {
@@ -159,4 +203,17 @@ test('on PostgreSQL and chDB a changed fact, reading, event or document is named
   });
 
   assert.deepEqual(await found(await restarted()), {});
+
+  await t.test('a bit that rotted on disk, which the engine itself refuses to read', async () => {
+    const parts = await lane.rows(`SELECT path FROM system.parts WHERE table = 'reading' AND active`);
+    while (parts.more) {
+      const path = parts.text();
+      const file = ['data.bin', 'value.bin'].map((name) => join(path, name)).find(existsSync);
+      assert.ok(file !== undefined);
+      const bytes = readFileSync(file);
+      bytes[40] = (bytes[40] ?? 0) ^ 1;
+      writeFileSync(file, bytes);
+    }
+    await assert.rejects(async () => found(await restarted()), /Checksum doesn't match/);
+  });
 });

@@ -104,3 +104,28 @@ test('a reading or a plan that says something else by now is named, and all is e
   await world.usage.meteredAt(1);
   assert.deepEqual(await verdictsOf(proofOf(world), ask), ['INV-000002: equal']);
 });
+
+test('a reading between two others of its window that is another one now is found, though it changes no usage', async () => {
+  const world = await openBilling('2026-10-01T12:00');
+  await world.account('acme');
+  await world.append({ kind: 'owner', resource: 'nic', account: 'acme', from: 0 });
+  await world.plan('basic', [usage('sent', '0.001', { meter: 'network.bytes.sent' })]);
+  await world.subscribe('acme', 'basic', '2026-10-01');
+  const start = at('2026-10-05T14:01');
+  const nic = await world.series('nic');
+  await world.read(
+    nic,
+    [0n, 1n, 2n, 3n, 4n].map((n) => [start + Number(n) * 300_000, n * 1000n] as const),
+  );
+  await world.runAt('2026-11-12');
+  const all = { accounts: ['acme'], from: start, to: start + 1 };
+  assert.deepEqual(await verdictsOf(proofOf(world), all), ['INV-000001: equal']);
+  const readings = world.store.readingsWithin.bind(world.store);
+  world.store.readingsWithin = async (...ask) =>
+    (await readings(...ask)).map((own) => own.map((r) => (r.value === 1000n ? { ...r, value: 1001n } : r)));
+  const [verdict] = await verdictsOf(proofOf(world), all);
+  assert.match(
+    verdict ?? '',
+    /> record: The readings of series \d+ in the window of 2026-10-05T14:00:00\+02:00 are not those/,
+  );
+});

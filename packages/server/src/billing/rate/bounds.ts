@@ -1,6 +1,7 @@
 /**
  * What happens to the amount of a period after its usage is priced: discount, commitment, maximum, minimum, in this
- * order. All of it on cumulative amounts, so that a cap bites once however often the period is cut.
+ * order. All of it on cumulative amounts, so that a cap bites once however often the period is cut. The discount is of
+ * any usage; the others are of what the price itself was paid in the period.
  */
 import {
   add,
@@ -9,6 +10,7 @@ import {
   max,
   min,
   multiply,
+  negate,
   ONE,
   type Ratio,
   subtract,
@@ -52,18 +54,47 @@ export interface Bounded {
   steps: Piece[];
 }
 
-/** The amount of everything used from the beginning of the period, after discount, overage and maximum. */
-export function boundAmount(gross: Ratio, bounds: Bounds, share: Ratio): Bounded {
+/** Due in any case; null: nothing is. */
+export interface Owed {
+  minimum: Ratio | null;
+  commitment: Ratio | null;
+}
+
+export const owesNothing: Owed = { minimum: null, commitment: null };
+
+/** What earlier parts owe by the terms that held there, and a share of the period by these. */
+export function owedWith({ minimum, commitment }: Bounds, share: Ratio, before: Owed): Owed {
+  if (minimum === null && commitment === null) return before;
+  return {
+    minimum: sumWith(before.minimum, minimum, share),
+    commitment: sumWith(before.commitment, commitment?.amount ?? null, share),
+  };
+}
+
+const sumWith = (before: Ratio | null, amount: Ratio | null, share: Ratio): Ratio | null =>
+  amount === null ? before : add(before ?? ZERO, multiply(amount, share));
+
+/** Not just the sum of what usage costs: there is a least, a most or a commitment. */
+export const isBounded = ({ commitment, maximum, minimum }: Bounds, before: Owed): boolean =>
+  [commitment, maximum, minimum, before.commitment, before.minimum].some((bound) => bound !== null);
+
+export function discountAmount(gross: Ratio, { discount }: Bounds): Bounded {
+  if (discount.n === 0n || gross.n === 0n) return { amount: gross, steps: [] };
+  const off = multiply(gross, negate(discount));
+  return { amount: add(gross, off), steps: [amountPiece('discount', off)] };
+}
+
+/** After overage and maximum; `net`: after discount, of all that the price is for from the beginning of the period. */
+export function boundAmount(net: Ratio, bounds: Bounds, owed: Owed): Bounded {
   const steps: Piece[] = [];
+  if (bounds.commitment === null && bounds.maximum === null) return { amount: net, steps };
   const take = (text: string, change: Ratio): Ratio => {
     if (change.n !== 0n) steps.push(amountPiece(text, change));
     return change;
   };
-  let amount = gross;
-  amount = add(amount, take('discount', multiply(gross, { n: -bounds.discount.n, d: bounds.discount.d })));
+  let amount = net;
   if (bounds.commitment !== null) {
-    const promised = multiply(bounds.commitment.amount, share);
-    const beyond = max(ZERO, subtract(amount, promised));
+    const beyond = max(ZERO, subtract(amount, owed.commitment ?? ZERO));
     const more = multiply(beyond, subtract(bounds.commitment.overage, ONE));
     amount = add(
       amount,
@@ -78,11 +109,9 @@ export function boundAmount(gross: Ratio, bounds: Bounds, share: Ratio): Bounded
 export type TopUp = { kind: 'minimum' | 'commitment'; exact: Ratio };
 
 /** What is missing to the commitment or the minimum at the end of the period, whichever is more. */
-export function topUpOf(amount: Ratio, { commitment, minimum }: Bounds, share: Ratio): TopUp | null {
-  const missing = (owed: Ratio | undefined): Ratio =>
-    owed === undefined ? ZERO : max(ZERO, subtract(multiply(owed, share), amount));
-  const toCommitment = missing(commitment?.amount);
-  const toMinimum = missing(minimum ?? undefined);
+export function topUpOf(amount: Ratio, { commitment, minimum }: Owed): TopUp | null {
+  const missing = (owed: Ratio | null): Ratio => (owed === null ? ZERO : max(ZERO, subtract(owed, amount)));
+  const [toCommitment, toMinimum] = [missing(commitment), missing(minimum)];
   if (toCommitment.n === 0n && toMinimum.n === 0n) return null;
   return compare(toCommitment, toMinimum) >= 0
     ? { kind: 'commitment', exact: toCommitment }

@@ -25,7 +25,11 @@ export interface Figure {
 }
 
 /** A model made ready: prices read and checked once, then asked for each line. */
-export type Pricer = (figure: Figure) => Piece[];
+export interface Pricer {
+  (figure: Figure): Piece[];
+  /** Free units go to single events rather than off the sum, and usage below zero is its own affair. */
+  readonly byEvent?: true;
+}
 
 export const sumOf = (pieces: readonly Piece[]): Ratio => pieces.reduce((sum, { amount }) => add(sum, amount), ZERO);
 

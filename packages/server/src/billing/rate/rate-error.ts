@@ -1,4 +1,5 @@
 /** What cannot be rated. Prices are checked when they are defined; these refuse what got past that. */
+import { CodedError } from '../../domain/coded-error.ts';
 
 /**
  * `rate.tiers`: none, not rising, or the last one bounded. `rate.price`: negative, or not a decimal. `rate.size`: a
@@ -7,11 +8,4 @@
  */
 export type RateCode = 'rate.tiers' | 'rate.price' | 'rate.size' | 'rate.usage' | 'rate.period' | 'rate.condition';
 
-export class RateError extends RangeError {
-  readonly code: RateCode;
-  constructor(code: RateCode, message: string) {
-    super(message);
-    this.name = 'RateError';
-    this.code = code;
-  }
-}
+export class RateError extends CodedError<RateCode> {}

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exactText, ONE, ofDecimal } from '../../domain/money/ratio.ts';
-import type { SimpleModel, Tier } from '../../domain/price/price.ts';
-import { dimensionsOf, type PeriodUsage, rateUsage } from './index.ts';
-import { amountOf, checkAmount, context, priceOf, stepTexts, usage, used } from './testing/world.ts';
+import type { SimpleModel, Tier, UsageModel } from '../../domain/price/price.ts';
+import { dimensionsOf, type PeriodUsage, type Portion, rateUsage } from './index.ts';
+import { amountOf, checkAmount, context, eventsOf, priceOf, stepTexts, usage, used } from './testing/world.ts';
 
 const tiers: Tier[] = [
   { upTo: '100', unit: '0.09', flat: '2' },
@@ -236,6 +236,22 @@ test('what is included is used up once over all values of a matrix', () => {
   checkAmount([
     ['4', { model: matrix }, usage(portions, { included: ofDecimal('5') })],
     ['26', { model: { ...matrix, otherwise: unit } }, usage([...portions, inGroup('us', '', '0')])],
+  ]);
+});
+
+test('beside a cell that looks at each event, what is included and what is taken back bear on the others as ever', () => {
+  const percentage = { model: 'percentage', percent: '10', fixed: '1', freeAmount: null, freeEvents: null } as const;
+  const cells = [{ where: { kind: 'sale' }, price: { ...percentage, least: null, most: null } }];
+  const beside = (otherwise: SimpleModel): UsageModel => ({ model: 'matrix', dimensions: ['kind'], cells, otherwise });
+  const model = beside(unit);
+  const of = (kind: string, events: string): Portion => ({ ...eventsOf(events), group: { kind } });
+  checkAmount([
+    ['0', { model }, usage([of('rent', '30 20')], { included: ofDecimal('60') })],
+    ['-6.5', { model: beside(models.graduated as SimpleModel) }, usage([of('rent', '-50')])],
+    // A sale that is taken back gives back its percentage, and no fixed amount.
+    ['-10', { model }, usage([of('sale', '-100')])],
+    // 50 of the 60 are used up by rent, the rest by the first sale: 90 of 100 pay, and one event.
+    ['10', { model }, usage([of('rent', '30 20'), of('sale', '100')], { included: ofDecimal('60') })],
   ]);
 });
 

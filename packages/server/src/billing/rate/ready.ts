@@ -15,8 +15,6 @@ export interface ReadyPrice {
   apart: readonly string[];
   /** Null: always. */
   condition: Condition | null;
-  /** Free units go to single events rather than off the sum. */
-  freeByEvent: boolean;
   bounds: Bounds;
 }
 
@@ -29,7 +27,6 @@ export function readyPrice(price: UsagePrice): ReadyPrice {
   const ready: ReadyPrice = {
     ...modelOf(price.model),
     condition: conditionOf(price),
-    freeByEvent: modelsIn(price.model).some(({ model }) => model === 'percentage'),
     bounds: readBounds(price),
   };
   known.set(price, ready);

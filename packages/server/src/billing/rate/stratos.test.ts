@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { DayCount } from '../../domain/billing/conventions.ts';
 import { majorText } from '../../domain/money/money.ts';
 import { exactText, ofDecimal, type Ratio, ratio, roundTo, ZERO } from '../../domain/money/ratio.ts';
-import { boundAmount, readBounds } from './bounds.ts';
+import { discountAmount, readBounds } from './bounds.ts';
 import { rateFee, rateUsage } from './index.ts';
 import { context, period, priceOf, stepTexts, usage, used } from './testing/world.ts';
 
@@ -17,7 +17,7 @@ const feeFor = (amount: string, days: number, discountPercent: string, dayCount:
   const fee = { key: 'subscription', amount, per: 'period' as const, prorate: true };
   const { exact } = rateFee(fee, 1n, april, { from: april.from, to: april.from + days * DAY }, dayCount);
   const bounds = readBounds({ discountPercent, minimum: null, maximum: null, commitment: null });
-  return boundAmount(exact, bounds, ratio(1n)).amount;
+  return discountAmount(exact, bounds).amount;
 };
 
 /** Each row: price, discount, days -> what is due. What the original billed stands behind it. */

@@ -3,12 +3,13 @@
  * periods due take them one after the other, in waves. Nothing is kept of a batch that is done.
  */
 import type { Book } from '../../domain/book.ts';
+import { endOfDay } from '../../domain/calendar.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { BillingStore, Fence, FinalInvoice, Finalised, StoredDraft } from '../../store/billing-store.ts';
 import type { Metered } from '../../usage/metered.ts';
-import { digestOf, documentText } from '../invoice/canonical.ts';
+import { readDocument, type Written, written } from '../invoice/canonical.ts';
 import { partiesOf } from '../invoice/compose.ts';
-import type { Blocked, Draft } from '../invoice/document.ts';
+import type { Blocked } from '../invoice/document.ts';
 import { finalInvoice, type InvoiceIssue } from '../ledger/post-document.ts';
 import type { Breath } from './breath.ts';
 import type { ChangeReader, Changes } from './changes.ts';
@@ -88,13 +89,19 @@ export class Batch {
   }
 
   private async ask(turns: readonly Turn[]): Promise<Wave> {
-    const { reader } = this.run;
     const open = this.withoutFailed(turns);
     const reckonings = await reckonNext(this.run, open);
-    const asks = [...reckonings.values()].flatMap((reckoning) => reckoning.asks);
+    return { turns: open, drafts: await this.drafted(reckonings, await this.answersTo(reckonings)) };
+  }
+
+  private async answersTo(reckonings: ReadonlyMap<Turn, Reckoning>): Promise<Map<Turn, Metered[][]>> {
+    const { reader } = this.run;
     const answers = new Map<Turn, Metered[][]>();
     try {
-      const all = await readAll(reader, asks);
+      const all = await readAll(
+        reader,
+        [...reckonings.values()].flatMap(({ asks }) => asks),
+      );
       let at = 0;
       for (const [turn, { asks: own }] of reckonings) {
         answers.set(turn, all.slice(at, at + own.length));
@@ -111,22 +118,32 @@ export class Batch {
         if (answer !== null) answers.set(turn, answer);
       }
     }
-    return { turns: open, drafts: await this.drafted(reckonings, answers) };
+    return answers;
   }
 
-  /** Of what an invoice was computed from nothing is kept: charges and answers of a batch are several times its documents. */
+  /**
+   * Of what an invoice was computed from nothing is kept, and of its lines the text: what a batch holds is gone through by
+   * the garbage collector again and again, which was the largest part of a run's time.
+   */
   private async drafted(
-    reckonings: ReadonlyMap<Turn, Reckoning>,
-    answers: ReadonlyMap<Turn, Metered[][]>,
-  ): Promise<Map<Turn, Draft>> {
-    const { book, reader, breath } = this.run;
-    const drafts = new Map<Turn, Draft>();
+    reckonings: Map<Turn, Reckoning>,
+    answers: Map<Turn, Metered[][]>,
+  ): Promise<Map<Turn, Drafted | null>> {
+    const { book, reader, breath, reasons } = this.run;
+    const drafts = new Map<Turn, Drafted | null>();
     for (const [turn, answer] of answers) {
       const reckoning = reckonings.get(turn);
+      reckonings.delete(turn);
+      answers.delete(turn);
       if (turn.failure !== null || reckoning === undefined) continue;
       await breath.due();
-      const draft = attempt(turn, () => draftOf(book, reckoning, answer, reader.frontier));
-      if (draft !== null) drafts.set(turn, draft);
+      const made = attempt(turn, () => {
+        const draft = draftOf(book, reckoning, answer, reader.frontier);
+        return { draft, text: draft.document.lines.length === 0 ? null : written(draft.document) };
+      });
+      if (made === null) continue;
+      const { draft, text } = made;
+      drafts.set(turn, text === null ? null : { ...text, blocked: await reasons.of(draft) });
     }
     return drafts;
   }
@@ -141,40 +158,38 @@ export class Batch {
     for (const turn of turns) {
       const draft = drafts.get(turn);
       if (draft === undefined) continue;
-      if (draft.document.lines.length === 0) turn.due.shift();
-      else await this.judge(turn, draft, ready);
+      if (draft === null) turn.due.shift();
+      else this.judge(turn, draft, ready);
     }
     await this.finalise(ready);
   }
 
-  private async judge(turn: Turn, draft: Draft, ready: Ready[]): Promise<void> {
-    const { document } = draft;
-    const blocked = await this.run.reasons.of(draft);
-    const graceUntil = this.isEarly(document) ? 0 : graceOf(document);
+  private judge(turn: Turn, draft: Drafted, ready: Ready[]): void {
+    const { head, blocked } = draft;
+    const graceUntil = this.isEarly(head) ? 0 : graceOf(head);
     if (blocked.length === 0 && this.run.at >= graceUntil) {
       ready.push({ turn, draft });
       return;
     }
-    this.drafts.push(this.stored(draft, blocked));
-    this.tell(draft, '', blocked, this.run.at < graceUntil ? graceUntil : null);
+    this.drafts.push(this.stored(draft));
+    this.tell(draft, '', this.run.at < graceUntil ? graceUntil : null);
     turn.due = [];
   }
 
-  private isEarly({ from, to }: Draft['document']): boolean {
+  private isEarly({ from, to }: Drafted['head']): boolean {
     return this.run.early?.from === from && this.run.early.to === to;
   }
 
-  private tell({ document }: Draft, number: string, blocked: readonly Blocked[], graceUntil: Instant | null): void {
-    const { account, from, to, currency, total } = document;
+  private tell({ head, blocked }: Drafted, number: string, graceUntil: Instant | null): void {
+    const { account, from, to, currency, total } = head;
     this.outcome.made.push({ account, from, to, number, currency, total: BigInt(total), blocked, graceUntil });
   }
 
-  private stored({ document }: Draft, blocked: readonly Blocked[]): StoredDraft {
-    const { account, from, to, entity, currency, total, frontier } = document;
-    const text = documentText(document);
+  private stored({ head, text, digest, blocked }: Drafted): StoredDraft {
+    const { account, from, to, entity, currency, total, frontier } = head;
     return {
       ...{ account, from, to, entity, currency, total: BigInt(total), frontier, at: this.run.at },
-      ...{ document: text, digest: digestOf(text), blocked: blocked.length === 0 ? '' : JSON.stringify(blocked) },
+      ...{ document: text, digest, blocked: blocked.length === 0 ? '' : JSON.stringify(blocked) },
     };
   }
 
@@ -188,7 +203,7 @@ export class Batch {
     const books = await billing.booksOf(ready.map(({ turn }) => turn.payer));
     const items = ready.flatMap(({ turn, draft }, i) => {
       const own = books[i];
-      const item = own && attempt(turn, () => finalInvoice(draft.document, this.issueOf(turn, draft), own));
+      const item = own && attempt(turn, () => finalInvoice(draft, this.issueOf(turn, draft), own));
       return item ? [{ turn, draft, item }] : [];
     });
     const results = await this.written(items);
@@ -201,11 +216,11 @@ export class Batch {
     }
   }
 
-  private issueOf({ payer, lastDocument, rows, made }: Turn, { document }: Draft): InvoiceIssue {
+  private issueOf({ payer, lastDocument, lastFor, rows, made }: Turn, { head }: Drafted): InvoiceIssue {
     const { invoicePrefix: prefix } = partiesOf(this.run.book, payer).entity;
     const issuedAt = this.run.at;
-    const dueAt = issuedAt + document.conventions.dueDays * DAY;
-    return { prefix, issuedAt, dueAt, after: lastDocument, billedTo: billedTo(payer, [...rows, ...made]) };
+    const dueAt = endOfDay(head.zone, issuedAt, head.conventions.dueDays);
+    return { prefix, issuedAt, dueAt, after: lastDocument, lastFor, billedTo: billedTo(payer, [...rows, ...made]) };
   }
 
   /** An item that the store cannot take is its account's failure, and none of the others'. */
@@ -231,12 +246,16 @@ export class Batch {
     }
   }
 
-  private isFinal(turn: Turn, { document, blocked }: Draft, { id, number }: { id: number; number: string }): void {
-    const { account, from, to, version, frontier } = document;
-    turn.made.push({ id, number, kind: 'invoice', account, from, to, version, frontier, document });
+  private isFinal(turn: Turn, draft: Drafted, { id, number }: { id: number; number: string }): void {
+    const { account, from, to, version, frontier } = draft.head;
     turn.lastDocument = id;
+    for (const one of turn.lastFor.keys()) turn.lastFor.set(one, id);
     turn.due.shift();
-    this.tell({ document, blocked }, number, [], null);
+    if (turn.due.length > 0) {
+      const document = readDocument(draft.text);
+      turn.made.push({ id, number, kind: 'invoice', account, from, to, version, frontier, document });
+    }
+    this.tell(draft, number, null);
   }
 
   private refused(turn: Turn, { code, reason }: Extract<Result, { outcome: 'refused' }>): void {
@@ -276,9 +295,14 @@ const DRAFTS_MAX = 10_000;
 const draftName = ({ account, from, to }: { account: string; from: Instant; to: Instant }): string =>
   JSON.stringify([account, from, to]);
 
+/** Ready to be written, but for what is in the way. */
+interface Drafted extends Written {
+  blocked: readonly Blocked[];
+}
+
 interface Ready {
   turn: Turn;
-  draft: Draft;
+  draft: Drafted;
 }
 type Item = Ready & { item: FinalInvoice };
 type Result = Exclude<Finalised, { outcome: 'refused' }> | { outcome: 'refused'; code: string; reason: string };
@@ -287,9 +311,10 @@ const refusedBy = ({ code, reason }: Failure): Result => ({ outcome: 'refused', 
 
 export interface Wave {
   turns: readonly Turn[];
-  drafts: ReadonlyMap<Turn, Draft>;
+  /** Null: there is nothing to bill. */
+  drafts: ReadonlyMap<Turn, Drafted | null>;
 }
 
 /** What is paid in advance only has nothing that could come late. */
-const graceOf = ({ from, to, conventions }: Draft['document']): Instant =>
+const graceOf = ({ from, to, conventions }: Drafted['head']): Instant =>
   from === to ? to : to + conventions.graceDays * DAY;

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BillingStore, Invoice } from '../../store/billing-store.ts';
 import { grantCredit } from '../ledger/credits.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
 import { recordPayment } from '../ledger/payments.ts';
 import { creditByHand, type HandDeps, voidByHand } from './by-hand.ts';
-import { ByHandError } from './by-hand-error.ts';
 import { at, type BillingWorld, basic, openBilling } from './testing/world.ts';
 
 async function billed(): Promise<{ world: BillingWorld; deps: HandDeps; last: Invoice }> {
@@ -28,7 +28,7 @@ async function billed(): Promise<{ world: BillingWorld; deps: HandDeps; last: In
 }
 
 const refused = (work: Promise<unknown>, code: string) =>
-  assert.rejects(work, (error) => error instanceof ByHandError && error.code === code);
+  assert.rejects(work, (error) => error instanceof LedgerError && error.code === code);
 
 test('parts of a line are credited with their part of its tax, and together never more than the line', async () => {
   const { world, deps, last } = await billed();
@@ -133,7 +133,7 @@ test('of many credits at once as many are made as there is left to credit', asyn
     creditByHand(deps, last.id, { line: 2, amount: 1000n, reason: `outage ${i}` }),
   );
   const all = await Promise.allSettled(credits);
-  const codes = all.flatMap((one) => (one.status === 'rejected' ? [(one.reason as ByHandError).code] : []));
+  const codes = all.flatMap((one) => (one.status === 'rejected' ? [(one.reason as LedgerError).code] : []));
   assert.deepEqual(codes, Array(8).fill('invoice.too_much'));
   assert.equal(await receivableOf(world), before - 4n * 1190n);
 });

@@ -8,7 +8,7 @@ import type { Instant } from '../../domain/window.ts';
 import type { BookReader } from './expected.ts';
 
 export interface ChangeReader extends BookReader {
-  changedSince(from: Instant, to: Instant): Promise<{ accounts: ReadonlySet<string>; all: boolean }>;
+  changedSince(since: Receipt, from: Instant, to: Instant): Promise<{ all: boolean; has(account: string): boolean }>;
 }
 
 /** What a final invoice billed of some accounts. */
@@ -20,47 +20,20 @@ export interface Billed {
   frontier: Receipt;
 }
 
-const DAY = 86_400_000;
-/** Invoices of one run have one S: a run meets few of them, and each costs a fold of the book. */
-const READERS_MAX = 2;
-const ANSWERS_MAX = 256;
-
+/** `reader` is of the run's S: what came later is the next run's. */
 export class Changes {
-  private readonly book: Book;
-  private readonly meteredAt: (asOf: Receipt) => Promise<ChangeReader>;
-  private readonly readers = new Map<Receipt, Promise<ChangeReader>>();
-  private readonly answers = new Map<string, Promise<{ accounts: ReadonlySet<string>; all: boolean }>>();
+  private readonly reader: ChangeReader;
 
-  constructor(book: Book, meteredAt: (asOf: Receipt) => Promise<ChangeReader>) {
-    this.book = book;
-    this.meteredAt = meteredAt;
+  constructor(reader: ChangeReader) {
+    this.reader = reader;
   }
 
   async mayHaveChanged(invoice: Billed): Promise<boolean> {
-    const { accounts } = invoice;
-    if (accounts.some((account) => saidSince(this.book, account, invoice))) return true;
-    const { accounts: changed, all } = await this.usageSince(invoice);
-    return all || accounts.some((account) => changed.has(account));
+    const { accounts, from, to, frontier } = invoice;
+    if (accounts.some((account) => saidSince(this.reader.book, account, invoice))) return true;
+    const changed = await this.reader.changedSince(frontier, from, to);
+    return changed.all || accounts.some((account) => changed.has(account));
   }
-
-  /** Whole days: invoices of one day are one question. */
-  private usageSince({ from, to, frontier }: Billed): Promise<{ accounts: ReadonlySet<string>; all: boolean }> {
-    const [first, last] = [Math.floor(from / DAY) * DAY, Math.ceil(to / DAY) * DAY];
-    return kept(this.answers, `${frontier} ${first} ${last}`, ANSWERS_MAX, async () => {
-      const reader = await kept(this.readers, frontier, READERS_MAX, () => this.meteredAt(frontier));
-      return reader.changedSince(first, last);
-    });
-  }
-}
-
-function kept<K, V>(map: Map<K, V>, key: K, most: number, make: () => V): V {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const [oldest] = map.keys();
-  if (map.size >= most && oldest !== undefined) map.delete(oldest);
-  const made = make();
-  map.set(key, made);
-  return made;
 }
 
 /** Whether facts after the invoice's S say something else of what the account held in its period. */

@@ -1,14 +1,11 @@
 /** Which invoices are due, and in which order. */
 import type { Book } from '../../domain/book.ts';
 import type { Instant } from '../../domain/window.ts';
-import type { Invoice } from '../../store/billing-store.ts';
+import type { FinalHead } from '../../store/billing-store.ts';
 import { type Frame, framesOf, paidBy, scopesOf } from '../invoice/frames.ts';
 import { historyOf } from '../invoice/history.ts';
 import { frameOf } from './expected.ts';
-import { standing } from './past.ts';
-
-/** A final document without its content. */
-export type Row = Omit<Invoice, 'document'>;
+import { byBiller, standing } from './past.ts';
 
 export interface DueFrame extends Frame {
   version: number;
@@ -29,7 +26,7 @@ export function payersOf(book: Book): string[] {
  *
  * @param rows all final documents of who may have billed something of whom it pays for.
  */
-export function dueFrames(book: Book, payer: string, rows: readonly Row[], until: Instant): DueFrame[] {
+export function dueFrames(book: Book, payer: string, rows: readonly FinalHead[], until: Instant): DueFrame[] {
   const own = rows.filter((row) => row.account === payer && row.kind === 'invoice');
   const stands = standing(own);
   const last = stands.reduce((end, { to }) => Math.max(end, to), 0);
@@ -43,10 +40,12 @@ export function dueFrames(book: Book, payer: string, rows: readonly Row[], until
 }
 
 /** Of who has no invoice yet: the first of others that was for whom it pays for now. */
-function billedSince(book: Book, payer: string, rows: readonly Row[]): Instant {
-  const accounts = paidBy(book, payer);
+function billedSince(book: Book, payer: string, rows: readonly FinalHead[]): Instant {
+  const accounts = byBiller(book, paidBy(book, payer));
+  const isFor = ({ account: biller, frontier }: FinalHead): boolean =>
+    accounts.get(biller)?.some((account) => book.billing.payerAt(account, frontier) === biller) ?? false;
   return standing(rows)
-    .filter((row) => accounts.some((account) => book.billing.payerAt(account, row.frontier) === row.account))
+    .filter(isFor)
     .reduce((first, { from }) => Math.min(first, from), Number.POSITIVE_INFINITY);
 }
 
@@ -57,10 +56,10 @@ function worthLooking(book: Book, payer: string, frames: readonly Frame[]): Fram
   return frames.filter((frame, i) => i === frames.length - 1 || scopesOf(histories, frame).length > 0);
 }
 
-const isOf = (row: Row, { from, to }: Frame): boolean => row.from === from && row.to === to;
+const isOf = (row: FinalHead, { from, to }: Frame): boolean => row.from === from && row.to === to;
 
 /** What was billed, is void, and lies before what stands: it is to be billed again. */
-function voidedBefore(book: Book, payer: string, own: readonly Row[], last: Instant): Frame[] {
+function voidedBefore(book: Book, payer: string, own: readonly FinalHead[], last: Instant): Frame[] {
   const stands = standing(own);
   const spans = new Map<string, Frame>();
   for (const { from, to } of own) {

@@ -67,7 +67,8 @@ export async function reckoningOf(
   const found = await pastOf(billing, billersOf(book, [payer, ...accounts]), 0, before);
   const about = new Set([payer, ...accounts]);
   const past = found.filter((one) => isFor(one, about));
-  return reckon(book, { payer, frame, version, past, looked: lookedAt(book, accounts, past, frame.from) });
+  const invoices = past.filter(({ kind }) => kind === 'invoice');
+  return reckon(book, { payer, frame, version, past, looked: lookedAt(book, accounts, invoices, frame.from) });
 }
 
 /** With the beginning of the period after it, for what is paid in advance. */

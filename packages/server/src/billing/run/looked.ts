@@ -9,6 +9,7 @@ import type { BillingPeriod } from '../../domain/price/price.ts';
 import type { Instant, Interval } from '../../domain/window.ts';
 import { historyOf } from '../invoice/history.ts';
 import { periodsOf } from '../invoice/period.ts';
+import { billersOf } from './past.ts';
 
 /** A final invoice that stands, as far as this asks. */
 export interface Standing extends Interval {
@@ -32,9 +33,11 @@ export function lookedAt(
   standing: readonly Standing[],
   before: Instant,
 ): Looked[] {
-  const oldestFirst = [...standing].sort((a, b) => a.id - b.id);
+  const byPayer = byAccount(standing);
   const found = new Map<string, Looked & { accounts: string[] }>();
   for (const account of accounts) {
+    const billed = billersOf(book, [account]).flatMap((biller) => byPayer.get(biller) ?? []);
+    const oldestFirst = billed.sort((a, b) => a.id - b.id);
     for (const { from, to, document } of partsOf(book, account, oldestFirst, before)) {
       const name = `${document?.id ?? 0} ${from} ${to}`;
       const known = found.get(name);
@@ -44,6 +47,16 @@ export function lookedAt(
   }
   const idOf = ({ document }: Looked): number => document?.id ?? Number.MAX_SAFE_INTEGER;
   return [...found.values()].sort((a, b) => idOf(a) - idOf(b) || a.from - b.from || a.to - b.to);
+}
+
+function byAccount(standing: readonly Standing[]): Map<string, Standing[]> {
+  const found = new Map<string, Standing[]>();
+  for (const one of standing) {
+    const known = found.get(one.account);
+    if (known === undefined) found.set(one.account, [one]);
+    else known.push(one);
+  }
+  return found;
 }
 
 type Part = Omit<Looked, 'accounts'>;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkAgain } from './testing/settled.ts';
-import { basic, openBilling } from './testing/world.ts';
+import { at, basic, openBilling } from './testing/world.ts';
 
 test('a quarter of a customer: in advance at the start, then month by month with what it used', async () => {
   const world = await openBilling('2026-10-01T12:00');
@@ -23,6 +23,19 @@ test('a quarter of a customer: in advance at the start, then month by month with
   await world.runAt('2026-12-04T13:00');
   assert.equal((await world.papers()).at(-1), 'INV-000003 acme 11-01..12-01: tokens 3.50, base 49.00 = 52.50 open');
   assert.deepEqual(await world.billing.drafts({ limit: 9 }), []);
+});
+
+test('an invoice is due by the end of the local day, and overdue from midnight on, also over a change of the clock', async () => {
+  const world = await openBilling('2026-10-20T12:00');
+  await world.account('acme');
+  await world.plan('basic', basic);
+  await world.subscribe('acme', 'basic', '2026-10-20');
+  await world.runAt('2026-10-20T13:00');
+  const [invoice] = await world.billing.invoices({ limit: 9 });
+  assert.equal(invoice?.dueAt, at('2026-11-04'));
+  const stateAt = async (t: number): Promise<number> =>
+    (await world.billing.invoices({ limit: 9, state: 'overdue', now: t })).length;
+  assert.deepEqual([await stateAt(at('2026-11-04') - 1), await stateAt(at('2026-11-04'))], [0, 1]);
 });
 
 test('several periods that are due come one after the other, each as it was', async () => {

@@ -40,6 +40,8 @@ export interface RunAsk {
 }
 
 const BATCH = 500;
+/** Batches that are begun while one is written: one waits for its answers while another is composed. */
+const AHEAD = 2;
 const HOLD_MS = 120_000;
 const RENEW_MS = 20_000;
 /** Views of runs that are over. */
@@ -166,15 +168,15 @@ export class InvoiceRuns {
     view: Pick<RunView, 'until' | 'startedAt' | 'dryRun'>,
     fence: RunContext['fence'],
   ): RunContext {
-    const { billing, meteredAt, clock, pause } = this.deps;
+    const { billing, clock, pause } = this.deps;
     const { book } = reader;
-    const changes = new Changes(book, meteredAt);
+    const changes = new Changes(reader);
     const reasons = new Reasons(this.deps, reader);
     const common = { until: view.until, at: view.startedAt, dryRun: view.dryRun, early: null };
     return { billing, book, reader, changes, reasons, ...common, fence, breath: new Breath(clock, pause) };
   }
 
-  /** A batch is metered and composed while the one before is written: the books are an engine of their own. */
+  /** Batches are metered and composed while the one before them is written: meters and books are engines of their own. */
   private async work(
     context: RunContext,
     payers: readonly string[],
@@ -183,21 +185,26 @@ export class InvoiceRuns {
   ): Promise<void> {
     view.of ??= payers.length;
     const size = this.deps.batch ?? BATCH;
-    const begin = (at: number): { batch: Batch; first: Promise<Wave>; some: readonly string[] } | null => {
-      const some = payers.slice(at, at + size);
-      if (some.length === 0) return null;
-      const batch = new Batch(context, some);
-      const first = batch.begin();
-      // It is waited for below; when the batch before it fails, nobody does.
-      first.catch(() => undefined);
-      return { batch, first, some };
+    const begun: { batch: Batch; first: Promise<Wave>; some: readonly string[] }[] = [];
+    let at = 0;
+    const beginNext = (): void => {
+      for (; begun.length < AHEAD && at < payers.length; at += size) {
+        const some = payers.slice(at, at + size);
+        const batch = new Batch(context, some);
+        const first = batch.begin();
+        // It is waited for below; when a batch before it fails, nobody does.
+        first.catch(() => undefined);
+        begun.push({ batch, first, some });
+      }
     };
-    let next = begin(0);
-    for (let at = size; next !== null; at += size) {
+    for (beginNext(); ; beginNext()) {
+      const next = begun[0];
+      if (next === undefined) return;
       const { batch, first, some } = next;
       const wave = await first;
       if (this.isStopped) throw new Error('The server stops. The run goes on when one is started again.');
-      next = begin(at);
+      begun.shift();
+      beginNext();
       const outcome = await batch.finish(wave);
       const counts = countsIn(some.length, outcome);
       await note(some.at(-1) ?? '', counts, outcome.failures);

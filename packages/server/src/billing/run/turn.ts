@@ -1,13 +1,13 @@
 /** One payer's way through a batch: its due periods one after the other, because each depends on what was billed before. */
 import type { Book } from '../../domain/book.ts';
 import type { Instant, Interval } from '../../domain/window.ts';
-import type { BillingStore } from '../../store/billing-store.ts';
+import type { BillingStore, FinalHead } from '../../store/billing-store.ts';
 import { type Charges, chargesOf } from '../invoice/charges.ts';
 import { partiesOf } from '../invoice/compose.ts';
 import { paidBy } from '../invoice/frames.ts';
 import type { Breath } from './breath.ts';
 import type { Changes } from './changes.ts';
-import { type DueFrame, dueFrames, type Row } from './due.ts';
+import { type DueFrame, dueFrames } from './due.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { beginOf, isAlone, type Looked, longestPeriod, lookedAt } from './looked.ts';
 import { billersOf, isFor, type Past, pastOf, standing } from './past.ts';
@@ -18,9 +18,11 @@ export interface Turn {
   /** Periods that are still to be billed, oldest first. */
   due: DueFrame[];
   /** Final documents of all who may have billed something of whom it pays for, without content. */
-  rows: readonly Row[];
+  rows: readonly FinalHead[];
   /** Highest id among the payer's own final documents. */
   lastDocument: number;
+  /** Of whom it pays for, read before `rows`; none where nobody else was ever billed for it. */
+  lastFor: Map<string, number>;
   /** Made final in this batch. */
   made: Past[];
   /** Up to when documents have been looked at in this batch. */
@@ -41,32 +43,41 @@ export interface TurnContext {
   breath: Breath;
 }
 
-const PAGE = 10_000;
-
 /** What is due of each payer; those of whom nothing is are left out. Failures are turns with nothing due. */
 export async function turnsOf(
   { billing, book, until, breath }: TurnContext,
   payers: readonly string[],
 ): Promise<Turn[]> {
-  const billers = new Map(payers.map((payer) => [payer, billersOf(book, [payer, ...paidBy(book, payer)])]));
+  const accounts = new Map(payers.map((payer) => [payer, [...new Set([payer, ...paidBy(book, payer)])]]));
+  const billers = new Map([...accounts].map(([payer, of]) => [payer, billersOf(book, of)]));
+  const shared = new Map([...accounts].filter(([payer, of]) => !isAlone(book, payer, of)));
+  const lastFor = shared.size === 0 ? new Map<string, number>() : await billing.lastFor([...shared.values()].flat());
   const rows = await rowsOf(billing, [...new Set([...billers.values()].flat())]);
   const turns: Turn[] = [];
   for (const payer of payers) {
     await breath.due();
     const own = (billers.get(payer) ?? []).flatMap((id) => rows.get(id) ?? []);
-    const turn = turnOf(book, payer, own, until);
+    const last = (shared.get(payer) ?? []).map((id): [string, number] => [id, lastFor.get(id) ?? 0]);
+    const turn = turnOf(book, payer, own, new Map(last), until);
     if (turn.due.length > 0 || turn.failure !== null) turns.push(turn);
   }
   return turns;
 }
 
-function turnOf(book: Book, payer: string, rows: readonly Row[], until: Instant): Turn {
+function turnOf(
+  book: Book,
+  payer: string,
+  rows: readonly FinalHead[],
+  lastFor: Map<string, number>,
+  until: Instant,
+): Turn {
   const lastDocument = rows.reduce((last, { account, id }) => (account === payer ? Math.max(last, id) : last), 0);
   const turn: Turn = {
     payer,
     due: [],
     rows,
     lastDocument,
+    lastFor,
     made: [],
     lookedTo: 0,
     tries: 0,
@@ -81,18 +92,14 @@ function turnOf(book: Book, payer: string, rows: readonly Row[], until: Instant)
   return turn;
 }
 
-async function rowsOf(billing: BillingStore, accounts: readonly string[]): Promise<Map<string, Row[]>> {
-  const rows = new Map<string, Row[]>();
-  for (let before: number | undefined; ; ) {
-    const page = await billing.invoices({ accounts, limit: PAGE, ...(before === undefined ? {} : { before }) });
-    for (const row of page) {
-      const known = rows.get(row.account);
-      if (known === undefined) rows.set(row.account, [row]);
-      else known.push(row);
-    }
-    before = page.at(-1)?.id;
-    if (page.length < PAGE || before === undefined) return rows;
+async function rowsOf(billing: BillingStore, accounts: readonly string[]): Promise<Map<string, FinalHead[]>> {
+  const rows = new Map<string, FinalHead[]>();
+  for (const row of await billing.finalHeads(accounts)) {
+    const known = rows.get(row.account);
+    if (known === undefined) rows.set(row.account, [row]);
+    else known.push(row);
   }
+  return rows;
 }
 
 interface Begun {
@@ -151,6 +158,7 @@ async function changedAmong(
   candidates: readonly Looked[],
 ): Promise<Looked[]> {
   const alone = isAlone(book, payer, accounts);
+  const voided = rows.filter(({ kind, voidedBy }) => kind === 'invoice' && voidedBy !== null);
   const found: Looked[] = [];
   for (const one of candidates) {
     const { document, to } = one;
@@ -158,7 +166,7 @@ async function changedAmong(
       if (to <= lookedTo) continue;
       const who = alone ? accounts : [document.account, ...one.accounts];
       const from = alone ? one.from : beginOf(book, one);
-      const isSame = !isVoidSince(book, rows, document.id, { from, to });
+      const isSame = !isVoidSince(book, voided, document.id, { from, to });
       if (isSame && !(await changes.mayHaveChanged({ accounts: who, from, to, frontier: document.frontier }))) continue;
     }
     found.push(one);
@@ -167,14 +175,9 @@ async function changedAmong(
 }
 
 /** Whether an invoice of then, or one that billed ahead for then, became void after the document: what it took off is due again. */
-const isVoidSince = (book: Book, rows: readonly Row[], document: number, { from, to }: Interval): boolean =>
-  rows.some(
-    (row) =>
-      row.kind === 'invoice' &&
-      row.voidedBy !== null &&
-      row.voidedBy > document &&
-      row.from <= to &&
-      from <= row.to + longestPeriod(book),
+const isVoidSince = (book: Book, voided: readonly FinalHead[], document: number, { from, to }: Interval): boolean =>
+  voided.some(
+    (row) => row.voidedBy !== null && row.voidedBy > document && row.from <= to && from <= row.to + longestPeriod(book),
   );
 
 /**

@@ -3,7 +3,7 @@
  * Every answer carries the receipt of its fact; 0: nobody has said anything, it is the default.
  */
 import type { Receipt } from '../fact.ts';
-import { type Dated, Timeline } from '../limit/timeline.ts';
+import { type Dated, mapIn, nextOf, type Timeline, timelineIn } from '../limit/timeline.ts';
 import type { Instant } from '../window.ts';
 import type {
   AddOnFact,
@@ -67,6 +67,24 @@ export interface Accounts {
 
 /** Accounts can stand below each other this deep, as for limits; a fold refuses cycles, this bounds the rest. */
 const DEPTH_MAX = 64;
+
+/** What is said of one account anew. */
+export interface PayerChange {
+  id: string;
+  payer?: Profile['payer'];
+  parent?: string | null;
+}
+
+/** The nearest, from itself upwards, that pays for itself; the topmost in any case. */
+function payerBy(account: string, isPaidFor: (of: string) => boolean, parentOf: (of: string) => string | null): string {
+  let payer = account;
+  for (let depth = 0; depth < DEPTH_MAX && isPaidFor(payer); depth++) {
+    const parent = parentOf(payer);
+    if (parent === null) break;
+    payer = parent;
+  }
+  return payer;
+}
 
 export class Billing {
   /** Receipt of the last fact of billing. */
@@ -155,25 +173,24 @@ export class Billing {
   }
   /** Who gets the account's invoices: the nearest, from itself upwards, that pays for itself; the topmost always does. */
   payerOf(account: string): string {
-    let payer = account;
-    for (let depth = 0; depth < DEPTH_MAX && this.profiles.get(payer)?.payer === 'parent'; depth++) {
-      const parent = this.accounts.get(payer)?.parent ?? null;
-      if (parent === null) break;
-      payer = parent;
-    }
-    return payer;
+    return payerBy(account, this.isPaidFor, this.parentOf);
+  }
+  /** Who would, if one account had another payer or parent. */
+  payerIf(account: string, { id, payer, parent }: PayerChange): string {
+    const isPaidFor = (of: string): boolean =>
+      of === id && payer !== undefined ? payer === 'parent' : this.isPaidFor(of);
+    const parentOf = (of: string): string | null => (of === id && parent !== undefined ? parent : this.parentOf(of));
+    return payerBy(account, isPaidFor, parentOf);
   }
   /** The same by what was known at `at`; null: the account was not there yet. */
   payerAt(account: string, at: Receipt): string | null {
     if (this.accounts.parentAt(account, at) === undefined) return null;
-    let payer = account;
-    for (let depth = 0; depth < DEPTH_MAX && this.isPaidForAt(payer, at); depth++) {
-      const parent = this.accounts.parentAt(payer, at) ?? null;
-      if (parent === null) break;
-      payer = parent;
-    }
-    return payer;
+    const isPaidFor = (of: string): boolean => this.isPaidForAt(of, at);
+    return payerBy(account, isPaidFor, (of) => this.accounts.parentAt(of, at) ?? null);
   }
+
+  private readonly isPaidFor = (of: string): boolean => this.profiles.get(of)?.payer === 'parent';
+  private readonly parentOf = (of: string): string | null => this.accounts.get(of)?.parent ?? null;
 
   private isPaidForAt(account: string, at: Receipt): boolean {
     return this.payers.get(account)?.findLast(({ receipt }) => receipt <= at)?.payer === 'parent';
@@ -231,10 +248,7 @@ export class Billing {
 
   /** The next start or end of an add-on or a discount of the account after t, or `until` when that is earlier. */
   nextChange(account: string, t: Instant, until: Instant): Instant {
-    let next = until;
-    for (const of of [this.addOns.get(account), this.discounts.get(account)])
-      for (const timeline of of?.values() ?? []) next = timeline.nextChange(t, next);
-    return next;
+    return nextOf(this.discounts.get(account), t, nextOf(this.addOns.get(account), t, until));
   }
 }
 
@@ -269,19 +283,4 @@ function allOf<F extends DiscountFact | AddOnFact>(spans: Spans<F>): Dated<F>[] 
 function ruling<F extends DiscountFact | AddOnFact>(spans: Spans<F>, t: Instant): Dated<F>[] {
   const held = [...(spans?.values() ?? [])].flatMap((timeline) => timeline.at(t) ?? []);
   return held.sort((a, b) => a.from - b.from || a.receipt - b.receipt);
-}
-
-function mapIn<V>(map: Map<string, Map<string, V>>, key: string): Map<string, V> {
-  const inner = map.get(key) ?? new Map<string, V>();
-  map.set(key, inner);
-  return inner;
-}
-
-function timelineIn<F extends TaxFact | DiscountFact | AddOnFact>(
-  map: Map<string, Timeline<F>>,
-  key: string,
-): Timeline<F> {
-  const timeline = map.get(key) ?? new Timeline<F>();
-  map.set(key, timeline);
-  return timeline;
 }

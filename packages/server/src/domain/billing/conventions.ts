@@ -32,7 +32,7 @@ export interface Conventions {
   minimumInPart: 'prorated' | 'full';
   /** Least time after a period's end before its invoice is final: for what comes late. Days. */
   graceDays: number;
-  /** Days from the invoice's date to when it is due. */
+  /** Days from the invoice's date to the last day to pay it; overdue from the local midnight after it on. */
   dueDays: number;
 }
 

@@ -3,7 +3,7 @@ import { Misread, quoted, readCount } from '../limit/amount.ts';
 import { type Defined, defined } from '../limit/define-plans.ts';
 import { Fields } from '../limit/fields.ts';
 import type { Flaw, Tree } from '../limit/located.ts';
-import type { Rounding } from '../quantity.ts';
+import { roundings } from '../quantity.ts';
 import { DEFAULT_ENTITY, prefixesMeet } from './billing.ts';
 import type { EntityFact, ProfileFact } from './billing-fact.ts';
 import { type Conventions, conventionDefaults, dayCounts } from './conventions.ts';
@@ -12,7 +12,6 @@ const LINES_MAX = 12;
 const TEXT_MAX = 200;
 const DAYS_MAX = 366;
 const CONTROL = /\p{Cc}|\p{Surrogate}/u;
-const roundings: readonly Rounding[] = ['half-up', 'half-even', 'half-down', 'up', 'down', 'ceiling', 'floor'];
 
 export const defineEntity = (text: string): Defined<EntityFact> =>
   defined(text, (tree, flaws) => {

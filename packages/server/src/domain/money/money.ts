@@ -1,4 +1,5 @@
 /** Money: whole minor units of a currency, and its texts. */
+import { CodedError } from '../coded-error.ts';
 import type { Rounding } from '../quantity.ts';
 import { decimalsOf } from './currency.ts';
 import { exactText, ofDecimal, type Ratio, RatioError, roundTo } from './ratio.ts';
@@ -15,14 +16,7 @@ export interface Money {
  */
 export type MoneyCode = 'money.currency' | 'money.range' | 'money.syntax' | 'money.precision' | 'money.weights';
 
-export class MoneyError extends RangeError {
-  readonly code: MoneyCode;
-  constructor(code: MoneyCode, message: string) {
-    super(message);
-    this.name = 'MoneyError';
-    this.code = code;
-  }
-}
+export class MoneyError extends CodedError<MoneyCode> {}
 
 /** The most that an amount may be, in minor units, either way. */
 export const MINOR_MAX = 10n ** 20n;

@@ -53,6 +53,20 @@ test('a condition that fails on a value says so, and is not taken for false', ()
   check('int(dimensions.size) > 3', { size: '9007199254740993' }, true);
 });
 
+test('a loop stands in no other loop and goes over no other’s outcome: each would multiply the time or the memory', () => {
+  const many = `[${Array.from({ length: 40 }, (_, i) => i).join(', ')}]`;
+  const nested = [
+    `${many}.exists(a, ${many}.all(b, a == b))`,
+    '[[1]].map(a, a + a).map(a, a + a).exists(a, a.size() > 2)',
+    'cel.bind(a, [1] + [1], cel.bind(b, a + a, b.size() > 2))',
+  ];
+  for (const text of nested) {
+    const read = readCondition(text);
+    assert.ok(read instanceof Misread && /another loop/.test(read.why), text);
+  }
+  check('["s", "m"].exists(a, a == dimensions.size) || !["l"].all(a, a == dimensions.size)', { size: 'm' }, true);
+});
+
 test('a condition is bounded in size', () => {
   const long = Array.from({ length: 300 }, (_, i) => `account.id == "${i}"`).join(' || ');
   assert.ok(readCondition(long) instanceof Misread);

@@ -30,6 +30,8 @@ const environment = new Environment({ limits: { maxAstNodes: 500, maxDepth: 40 }
 
 /** Functions that could run for ever on a name that a tenant has chosen. */
 const REFUSED = new Set(['matches']);
+/** Each goes over a list, or gives a value a name: one within another multiplies, and 500 nodes are enough for days. */
+const LOOPS = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind']);
 
 /** What the condition is, or why it does not compile. */
 export function readCondition(condition: string): Condition | Misread {
@@ -38,7 +40,7 @@ export function readCondition(condition: string): Condition | Misread {
   if (checked.type !== 'bool') return new Misread(`is a condition, which is true or false; this is a ${checked.type}`);
   const evaluate = environment.parse(condition);
   const names = new Set<string>();
-  const wrong = walk(evaluate.ast as unknown as Node, names);
+  const wrong = walk(evaluate.ast as unknown as Node, names, false);
   if (wrong !== null) return new Misread(wrong);
   const dimensions = [...names].sort();
   return { dimensions, holds: (input) => judge(condition, evaluate, dimensions, input) };
@@ -67,13 +69,15 @@ const isNode = (value: unknown): value is Node => typeof value === 'object' && v
 const isDimensions = (value: unknown): boolean => isNode(value) && value.op === 'id' && value.args === 'dimensions';
 
 /** Collects the dimensions that are read. Answers what is wrong, or null. */
-function walk(node: unknown, names: Set<string>): string | null {
-  if (Array.isArray(node)) return firstOf(node, names);
+function walk(node: unknown, names: Set<string>, inLoop: boolean): string | null {
+  if (Array.isArray(node)) return firstOf(node, names, inLoop);
   if (!isNode(node)) return null;
   if (isDimensions(node)) return 'reads dimensions by their names only: `dimensions.region`, `dimensions["a b"]`';
   const args = Array.isArray(node.args) ? (node.args as unknown[]) : [node.args];
-  if ((node.op === 'call' || node.op === 'rcall') && REFUSED.has(String(args[0])))
-    return `does not use \`${String(args[0])}\`: compare, or use startsWith, endsWith, contains`;
+  const called = node.op === 'call' || node.op === 'rcall' ? String(args[0]) : '';
+  if (REFUSED.has(called)) return `does not use \`${called}\`: compare, or use startsWith, endsWith, contains`;
+  const loops = LOOPS.has(called);
+  if (loops && inLoop) return `does not use \`${called}\` within another loop: ${[...LOOPS].join(', ')} stand alone`;
   if ((node.op === '.' || node.op === '[]') && isDimensions(args[0])) {
     const name = nameIn(args[1]);
     // The library would answer with the map's own prototype.
@@ -83,11 +87,11 @@ function walk(node: unknown, names: Set<string>): string | null {
       return null;
     }
   }
-  return firstOf(args, names);
+  return firstOf(args, names, inLoop || loops);
 }
 
-const firstOf = (nodes: readonly unknown[], names: Set<string>): string | null =>
-  nodes.reduce<string | null>((found, node) => found ?? walk(node, names), null);
+const firstOf = (nodes: readonly unknown[], names: Set<string>, inLoop: boolean): string | null =>
+  nodes.reduce<string | null>((found, node) => found ?? walk(node, names, inLoop), null);
 
 /** The name behind a dot, or a text in brackets. */
 function nameIn(index: unknown): string | null {

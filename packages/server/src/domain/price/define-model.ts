@@ -2,8 +2,8 @@
 import { Fields } from '../limit/fields.ts';
 import type { Flaw, Tree } from '../limit/located.ts';
 import { type Metered, unknownDimension } from '../limit/metered-unit.ts';
+import { plainUnit } from '../quantity.ts';
 import { isAbove, readDecimal, readMoney, readPercent, readPositive } from './decimal.ts';
-import { plainUnit } from './define-per.ts';
 import { readBlocks, readPercentTiers, readTiers, readWhole } from './define-tiers.ts';
 import type { DecimalText, MatrixModel, SimpleModel, UsageModel } from './price.ts';
 

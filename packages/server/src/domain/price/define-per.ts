@@ -2,6 +2,7 @@
 import { Misread, quoted, unitsOf } from '../limit/amount.ts';
 import type { Metered } from '../limit/metered-unit.ts';
 import { exactText, multiply, ofDecimal } from '../money/ratio.ts';
+import { plainUnit } from '../quantity.ts';
 import { readPositive } from './decimal.ts';
 import type { DecimalText, UsagePrice } from './price.ts';
 
@@ -50,9 +51,4 @@ function sizeOf(text: string, unit: string): DecimalText | Misread {
 const nameOf = (text: string, unit: string): string => {
   if (text === '1') return plainUnit(unit);
   return /^[\d.]+$/.test(text) ? `${text} ${plainUnit(unit)}` : text;
-};
-
-export const plainUnit = (unit: string): string => {
-  if (unit === 'By') return 'bytes';
-  return unit === '1' || unit === '' ? 'units' : unit.replace(/[{}]/g, '');
 };

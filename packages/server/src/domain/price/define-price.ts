@@ -7,13 +7,13 @@ import { REQUESTS } from '../limit/limit.ts';
 import type { Flaw, Tree } from '../limit/located.ts';
 import { type Metered, type MetersByKey, readMetered, unknownDimension } from '../limit/metered-unit.ts';
 import type { Entitlement } from '../limit/plan.ts';
-import type { Rounding } from '../quantity.ts';
+import { plainUnit, roundings } from '../quantity.ts';
 import { trafficTypes } from '../series.ts';
 import type { Instant } from '../window.ts';
 import { readCondition } from './condition.ts';
 import { readDecimal, readMoney, readPercent, scaledBy } from './decimal.ts';
 import { inside, modelFields, readModel, refuseCrossed } from './define-model.ts';
-import { type Per, plainUnit, readPer } from './define-per.ts';
+import { type Per, readPer } from './define-per.ts';
 import { fitting } from './define-period.ts';
 import type { DecimalText, FeePrice, PlanBilling, Price, UsagePrice } from './price.ts';
 
@@ -24,16 +24,7 @@ const usageFields = [
 const priceFields = ['key', 'name', 'tax', 'from', 'to', 'per', ...feeFields, ...usageFields];
 const CATEGORY = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/;
 const VALUES_MAX = 200;
-const roundings: readonly (Rounding | 'none')[] = [
-  'none',
-  'up',
-  'down',
-  'half-up',
-  'half-even',
-  'half-down',
-  'floor',
-  'ceiling',
-];
+const roundingWords = ['none', ...roundings] as const;
 
 /** What a price is read against. */
 export interface AroundPrice {
@@ -114,7 +105,7 @@ function readUsage(fields: Fields, around: AroundPrice, flaws: Flaw[]): Usage {
     discountPercent: fields.read<DecimalText | null>('discount', null, 'a percentage', readPercent),
     minimum,
     maximum,
-    commitment: readCommitment(fields, currency, flaws),
+    commitment: readCommitment(fields, maximum, currency, flaws),
     when: readWhen(fields, metered),
   };
 }
@@ -129,7 +120,7 @@ function billable(text: string, meters: MetersByKey): Metered | Misread {
 function readDivisor(fields: Fields, metered: Metered): UsagePrice['per'] {
   // Without its meter a unit cannot be read, and the missing meter is already told.
   if (metered.meter === '') return null;
-  const round = fields.oneOf('round', roundings, 'none');
+  const round = fields.oneOf('round', roundingWords, 'none');
   const per = fields.read<Per | null>('per', null, 'a unit such as GB', (text) => readPer(text, metered));
   if (per !== null) return { ...per, round };
   return round === 'none' ? null : { divideBy: '1', round, unit: plainUnit(metered.unit) };
@@ -205,12 +196,19 @@ function readFree(text: string, metered: Metered, per: UsagePrice['per']): { amo
   return amount === null ? new Misread(`${quoted(text)} is no exact number of priced units`) : { amount };
 }
 
-function readCommitment(fields: Fields, currency: string, flaws: Flaw[]): UsagePrice['commitment'] {
+function readCommitment(
+  fields: Fields,
+  maximum: DecimalText | null,
+  currency: string,
+  flaws: Flaw[],
+): UsagePrice['commitment'] {
   const inner = inside(fields, 'commitment', ['amount', 'overage'], ['amount'], flaws);
   if (inner === null) return null;
   if (fields.has('minimum')) fields.wrong('minimum', 'contradicts `commitment`, which is due in any case too');
+  const amount = inner.read('amount', '0', 'an amount', (text) => readMoney(text, currency));
+  refuseCrossed(inner, 'amount', amount, maximum);
   return {
-    amount: inner.read('amount', '0', 'an amount', (text) => readMoney(text, currency)),
+    amount,
     overage: inner.read('overage', '1', 'a factor', readDecimal),
   };
 }

@@ -65,6 +65,7 @@ test('amounts that are negative, out of range, inexact or not in the currency ar
     package: @5                                    => package: \`package\` is an object with the fields size, price, free
     unit: 1, minimum: @5, maximum: 4.99            => minimum: 5 is above the most, 4.99
     unit: 1, minimum: @5, commitment: {amount: 4}  => minimum: contradicts \`commitment\`, which is due in any case too
+    unit: 1, maximum: 5, commitment: {amount: @6}  => commitment.amount: 6 is above the most, 5
     unit: 1, commitment: @{}                       => commitment.amount: is missing
     unit: 1, commitment: {amount: 1, overage: @-1} => commitment.overage: "-1" is negative
     {key: x, fee: @many}                           => fee: "many" is not a decimal number, such as 0.09

@@ -51,7 +51,7 @@ export const invoice = (day: number, more: Partial<FinalInvoice> = {}): FinalInv
       document,
       digest: digestOf(document),
     },
-    ...{ voids: null, after: null, notices: [] },
+    ...{ voids: null, after: null, accounts: [], notices: [] },
     transactions: [
       transaction(
         `${kind}/${account}/${day}/${version}`,

@@ -1,6 +1,6 @@
 /** Final documents: numbers without gaps, each once, never changed; and their drafts. */
 import assert from 'node:assert/strict';
-import { AMOUNT_LIMIT, invoiceState } from '../billing-store.ts';
+import { AMOUNT_LIMIT, type Invoice, invoiceState } from '../billing-store.ts';
 import {
   DAY,
   digestOf,
@@ -18,6 +18,8 @@ import {
   voiding,
 } from './billing-cases.ts';
 import { type Cases, hostile, refused, unstorable } from './control-cases.ts';
+
+const of = (account: string, after: number | null = null) => ({ account, after });
 
 const finalCases: Cases = {
   'numbers run by entity and kind from 1, in the order of the items': async ({ store, again }) => {
@@ -48,7 +50,7 @@ const finalCases: Cases = {
   'an invoice comes back as it went in': async ({ store, again }) => {
     const item = invoice(0, { net: 100n, tax: 19n, document: '{"b":1,  "a":"\\u00e4"}' });
     const { id } = made(await store.billing.finalise([item]));
-    const { transactions: _, notices: __, after: ___, ...document } = item;
+    const { transactions: _, notices: __, after: ___, accounts: ____, ...document } = item;
     const expected = {
       ...document,
       ...{ id, sequence: 1, number: 'INV-000001', open: 119n, settledAt: null, voidedBy: null },
@@ -90,6 +92,57 @@ const finalCases: Cases = {
       'final INV-000003',
       'invoice.overtaken',
     ]);
+  },
+
+  'what bills an account that somebody else has billed meanwhile is refused, whoever gets it': async ({
+    store,
+    again,
+  }) => {
+    const other = (await again()).billing;
+    const [before] = [...(await other.lastFor(['kid'])).values()];
+    const first = made(await store.billing.finalise([invoice(0, { accounts: [of('acme'), of('kid')] })]));
+    assert.deepEqual(await other.lastFor(['kid', 'b']), new Map([...([['kid', first.id]] as const), ['b', 0]]));
+    const stale = invoice(0, { account: 'b', accounts: [of('b', 0), of('kid', before)] });
+    assert.deepEqual(told(await other.finalise([stale])), ['invoice.overtaken']);
+    const batch = [
+      invoice(1, { account: 'b', accounts: [of('kid', first.id)] }),
+      invoice(2, { account: 'c', accounts: [of('kid', first.id)] }),
+    ];
+    assert.deepEqual(told(await other.finalise(batch)), ['final INV-000002', 'invoice.overtaken']);
+  },
+
+  'an invoice of fewer facts than another one for the account is refused, a credit note is not': async ({ store }) => {
+    const { billing } = store;
+    await billing.finalise([invoice(0, { frontier: 9, accounts: [of('acme'), of('kid')] })]);
+    const late = { frontier: 8, accounts: [of('kid')] };
+    assert.deepEqual(
+      told(
+        await billing.finalise([
+          invoice(0, { account: 'b', ...late }),
+          invoice(0, { account: 'b', kind: 'credit-note', ...late, transactions: [] }),
+          invoice(1, { account: 'b', frontier: 9, accounts: [of('kid')] }),
+        ]),
+      ),
+      ['invoice.overtaken', 'final CN-000001', 'final INV-000002'],
+    );
+  },
+
+  'of two servers at once that bill one account to two others one is refused': async ({ store, again }) => {
+    const stores = [store.billing, (await again()).billing];
+    const payers = Array.from({ length: 8 }, (_, i) => `p${i}`);
+    const all = await Promise.all(
+      payers.map((account, i) => stores[i % 2]?.finalise([invoice(0, { account, accounts: [of('kid', 0)] })]) ?? []),
+    );
+    assert.equal(all.flat().filter((one) => one.outcome === 'final').length, 1);
+  },
+
+  'a document is found by its key of the account': async ({ store, again }) => {
+    const note = invoice(0, { kind: 'credit-note', key: 'outage 7', transactions: [] });
+    const { id } = made(await store.billing.finalise([note]));
+    const other = (await again()).billing;
+    assert.deepEqual(await other.documentByKey('acme', 'outage 7'), await other.invoice(id));
+    assert.equal(await other.documentByKey('b', 'outage 7'), null);
+    assert.equal(await other.documentByKey('acme', 'outage'), null);
   },
 
   'an item that draws on more than there is, is refused, the others are final': async ({ store }) => {
@@ -214,6 +267,18 @@ const readCases: Cases = {
     );
     assert.equal(found[1]?.document, invoice(1).document);
     assert.deepEqual(await store.billing.documentsOf([], 0), []);
+    const { number, account, kind, from, to, version, frontier, voids, voidedBy, document } = found[0] as Invoice;
+    const head = { id: found[0]?.id, number, account, kind, from, to, version, frontier, voids, voidedBy };
+    const finals = await store.billing.finalDocuments(['b', 'acme'], T + DAY);
+    assert.deepEqual(finals[0], { ...head, document });
+    assert.deepEqual(
+      finals.map(({ id }) => id),
+      found.map(({ id }) => id),
+    );
+    const heads = await store.billing.finalHeads(['b', 'acme']);
+    assert.deepEqual(heads[0], head);
+    assert.equal(heads.length, 4);
+    assert.deepEqual(await store.billing.finalHeads([]), []);
   },
 
   'no number is given twice: nothing of the batch is written, and none is lost': async ({ store }) => {

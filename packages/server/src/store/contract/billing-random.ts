@@ -42,12 +42,17 @@ const item = account.chain((owner) =>
       version: fc.integer({ min: 1, max: 2 }),
       total: fc.bigInt(0n, 90n),
       after: fc.option(id),
+      accounts: fc.uniqueArray(fc.record({ account, after: fc.option(fc.nat(5)) }), {
+        selector: (one) => one.account,
+        maxLength: 2,
+      }),
+      frontier: fc.nat(2),
       voids: fc.option(id, { freq: 4 }),
       extra: fc.array(moving(owner), { maxLength: 1 }),
     })
-    .map(({ day, version, total, after, voids, extra }): FinalInvoice => {
+    .map(({ day, version, total, after, accounts, frontier, voids, extra }): FinalInvoice => {
       const kind = voids === null ? 'invoice' : 'credit-note';
-      const made = invoice(day, { account: owner, version, total, after, voids, kind });
+      const made = invoice(day, { account: owner, version, total, after, accounts, frontier, voids, kind });
       return { ...made, transactions: [...(total === 0n ? [] : made.transactions), ...extra] };
     }),
 );
@@ -99,6 +104,8 @@ const everything = async (store: BillingStore): Promise<unknown> => ({
   invoices: await store.invoices({ limit: 999 }),
   open: await store.invoices({ limit: 999, state: 'overdue', now: T + 16 * 86_400_000 }),
   documents: await store.documentsOf(['a', 'b'], T),
+  finals: [await store.finalDocuments(['a', 'b'], T), await store.finalHeads(['a', 'b', 'c'])],
+  lastFor: await store.lastFor(['a', 'b', 'c']),
   ends: await store.lastFinalEnd(['a', 'b']),
   drafts: await store.drafts({ limit: 99 }),
   books: await store.booksOf(['a', 'b', 'c']),

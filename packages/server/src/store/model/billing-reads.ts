@@ -2,6 +2,8 @@
 import type {
   BillingStore,
   BookBalance,
+  FinalDocument,
+  FinalHead,
   GrantRest,
   Invoice,
   PostedTransaction,
@@ -44,6 +46,18 @@ const page = <T extends { id: number; account: string }>(
     .slice(0, limit);
 };
 
+function documentsOf(state: BillingState, accounts: readonly string[], from: number): Invoice[] {
+  checkWhole('from', from);
+  return state.invoices
+    .filter((i) => accounts.includes(i.account) && (i.to > from || (i.from === from && i.to === from)))
+    .sort((a, b) => byBytes(a.account, b.account) || a.id - b.id)
+    .map((invoice) => readInvoice(state, invoice));
+}
+
+const headOf = ({ id, number, account, kind, from, to, version, frontier, voids, voidedBy }: Invoice): FinalHead => ({
+  ...{ id, number, account, kind, from, to, version, frontier, voids, voidedBy },
+});
+
 export const billingReads = (state: BillingState) => ({
   invoice: (id: number): Invoice | null => {
     checkWhole('id', id);
@@ -65,13 +79,22 @@ export const billingReads = (state: BillingState) => ({
     return page(found, filter).map(withoutDocument);
   },
 
-  documentsOf: (accounts: readonly string[], from: number): Invoice[] => {
-    checkWhole('from', from);
-    return state.invoices
-      .filter((i) => accounts.includes(i.account) && (i.to > from || (i.from === from && i.to === from)))
-      .sort((a, b) => byBytes(a.account, b.account) || a.id - b.id)
-      .map((invoice) => readInvoice(state, invoice));
+  documentsOf: (accounts: readonly string[], from: number): Invoice[] => documentsOf(state, accounts, from),
+
+  finalDocuments: (accounts: readonly string[], from: number): FinalDocument[] =>
+    documentsOf(state, accounts, from).map((invoice) => ({ ...headOf(invoice), document: invoice.document })),
+
+  finalHeads: (accounts: readonly string[]): FinalHead[] =>
+    state.invoices.filter((i) => accounts.includes(i.account)).map((invoice) => headOf(readInvoice(state, invoice))),
+
+  documentByKey: (account: string, key: string): Invoice | null => {
+    const id = state.documentKeys.get(JSON.stringify([account, key]));
+    const found = state.invoices.find((invoice) => invoice.id === id);
+    return found === undefined ? null : readInvoice(state, found);
   },
+
+  lastFor: (accounts: readonly string[]): Map<string, number> =>
+    new Map(accounts.map((account) => [account, state.billed.get(account)?.last ?? 0])),
 
   lastFinalEnd: (accounts: readonly string[]): Map<string, number> => {
     const last = new Map<string, number>();

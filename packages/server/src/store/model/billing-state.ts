@@ -1,6 +1,6 @@
 /** The books as plain lists. What PostgreSQL sums over an index is summed here over everything. */
 import { receivableOf } from '../billing-checks.ts';
-import { balanceKey, type Standing, type Touched } from '../billing-judge.ts';
+import { balanceKey, type LastBilled, type Standing, type Touched } from '../billing-judge.ts';
 import type {
   AccountBooks,
   BillingRun,
@@ -22,6 +22,9 @@ export type StoredInvoice = Omit<Invoice, 'open' | 'settledAt' | 'voidedBy'>;
 export interface BillingState {
   numbers: Map<string, number>;
   invoices: StoredInvoice[];
+  /** Ids, by account and key. */
+  documentKeys: Map<string, number>;
+  billed: Map<string, LastBilled>;
   drafts: Map<string, StoredDraft>;
   transactions: (PostedTransaction & { content: string })[];
   grants: (Grant & { id: number })[];
@@ -34,6 +37,8 @@ export interface BillingState {
 export const billingState = (): BillingState => ({
   numbers: new Map(),
   invoices: [],
+  documentKeys: new Map(),
+  billed: new Map(),
   drafts: new Map(),
   transactions: [],
   grants: [],
@@ -86,6 +91,9 @@ export function readStanding(state: BillingState, touched: Touched): Standing {
   const invoices = state.invoices.filter(({ id }) => touched.invoices.includes(id)).map((i) => readInvoice(state, i));
   const grants = state.grants.filter(({ key }) => touched.grants.includes(key)).map((grant) => readGrant(state, grant));
   return {
+    billed: new Map(
+      touched.billed.flatMap((id) => (state.billed.has(id) ? [[id, state.billed.get(id) as LastBilled]] : [])),
+    ),
     transactions: new Map(state.transactions.map(({ key, content }) => [key, content])),
     invoices: new Map(
       invoices.map(({ id, account, currency, open, kind, voidedBy }) => [

@@ -114,12 +114,17 @@ function checkNumbers(state: BillingState, items: readonly FinalInvoice[]): void
 }
 
 function makeFinal(state: BillingState, item: FinalInvoice): number {
-  const { transactions, notices, after: _, ...document } = item;
+  const { transactions, notices, after: _, accounts, key, ...document } = item;
   const name = JSON.stringify([item.entity, item.kind]);
   const sequence = (state.numbers.get(name) ?? 0) + 1;
   state.numbers.set(name, sequence);
   const id = state.invoices.length + 1;
   state.invoices.push({ ...document, id, sequence, number: numberText(item.prefix, sequence) });
+  if (key !== undefined) state.documentKeys.set(JSON.stringify([item.account, key]), id);
+  for (const { account } of accounts) {
+    const frontier = Math.max(item.frontier, state.billed.get(account)?.frontier ?? 0);
+    state.billed.set(account, { last: id, frontier });
+  }
   addTransactions(state, transactions, id);
   addNotices(state, notices);
   if (item.kind === 'invoice') state.drafts.delete(JSON.stringify([item.account, item.from, item.to]));

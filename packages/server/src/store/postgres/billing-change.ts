@@ -1,6 +1,6 @@
 /** Changes to one account's books, and posting. What is there is read under the account's lock, judged, then written. */
 import { BooksError, checkChange, checkTransaction } from '../billing-checks.ts';
-import { judge, sameGrant, samePayment, touchedBy } from '../billing-judge.ts';
+import { judge, type Standing, sameGrant, samePayment, touchedBy } from '../billing-judge.ts';
 import type {
   AccountBooks,
   BillingStore,
@@ -45,11 +45,11 @@ export const changing = (db: Database): Pick<BillingStore, 'booksOf' | 'change' 
     checkText('account', account, NAME_BYTES);
     return db.twice(() =>
       db.transaction(async (query) => {
-        await lockAccounts(query, [account]);
+        const billed = await lockAccounts(query, [account]);
         const [books] = await readBooks(query, [account]);
         const change = decide(books as AccountBooks, await readFound(query, account, lookup));
         checkChange(account, change);
-        await writeChange(query, await admitted(query, account, change));
+        await writeChange(query, await admitted(query, account, change, billed));
         return change;
       }),
     );
@@ -61,8 +61,8 @@ export const changing = (db: Database): Pick<BillingStore, 'booksOf' | 'change' 
     return db.twice(() =>
       db.transaction(async (query) => {
         const touched = touchedBy(transactions);
-        await lockAccounts(query, touched.accounts);
-        const judged = judge(await readStanding(query, touched), transactions);
+        const billed = await lockAccounts(query, touched.accounts);
+        const judged = judge(await readStanding(query, touched, billed), transactions);
         if ('code' in judged) throw new BooksError(judged.code, judged.reason);
         await insertTransactions(
           query,
@@ -75,7 +75,12 @@ export const changing = (db: Database): Pick<BillingStore, 'booksOf' | 'change' 
 });
 
 /** What of a change is not there yet. Throws what the books do not allow. */
-async function admitted(query: Query, account: string, change: BookChange): Promise<Required<BookChange>> {
+async function admitted(
+  query: Query,
+  account: string,
+  change: BookChange,
+  billed: Standing['billed'],
+): Promise<Required<BookChange>> {
   const { grants = [], payments = [], transactions = [], notices = [] } = change;
   const found = await readFound(query, account, { references: payments.map((payment) => payment.reference) });
   const known = await grantsByKey(
@@ -94,7 +99,7 @@ async function admitted(query: Query, account: string, change: BookChange): Prom
       throw new BooksError('credit.conflict', `The key ${grant.key} is that of another credit.`);
     return before === undefined;
   });
-  const standing = await readStanding(query, touchedBy(transactions));
+  const standing = await readStanding(query, touchedBy(transactions), billed);
   for (const { key, currency } of newGrants) standing.grants.set(key, { account, currency, rest: 0n });
   const judged = judge(standing, transactions);
   if ('code' in judged) throw new BooksError(judged.code, judged.reason);
@@ -113,12 +118,15 @@ async function grantsByKey(query: Query, keys: readonly string[]): Promise<Grant
 
 async function readBooks(query: Query, accounts: readonly string[]): Promise<AccountBooks[]> {
   const open = await query<{ account: string } & Record<keyof OpenInvoice, never>>(
+    // Account by account: see billing-standing.ts.
     `SELECT i.tenant AS account, i.id, i.number, i.currency, i.total, s.open, i.due_at AS "dueAt",
        i.issued_at AS "issuedAt"
-     FROM (SELECT p.invoice, sum(p.amount) AS open
-           FROM ledger_posting p JOIN unnest($1::text[]) AS a ON p.book = 'receivable/' || a
-           WHERE p.invoice IS NOT NULL GROUP BY p.invoice HAVING sum(p.amount) <> 0) AS s
-       JOIN invoice i ON i.id = s.invoice
+     FROM (SELECT DISTINCT unnest($1::text[]) AS a) AS asked
+     CROSS JOIN LATERAL (
+       SELECT p.invoice, sum(p.amount) AS open FROM ledger_posting p
+       WHERE p.book = 'receivable/' || a AND p.invoice IS NOT NULL GROUP BY p.invoice HAVING sum(p.amount) <> 0
+     ) AS s
+     CROSS JOIN LATERAL (SELECT * FROM invoice WHERE id = s.invoice LIMIT 1) AS i
      ORDER BY i.due_at, i.id`,
     [accounts],
   );

@@ -33,9 +33,9 @@ export async function underFence(query: Query, { run, token, now }: Fence): Prom
 async function finalise(query: Query, batch: readonly FinalInvoice[], fence?: Fence): Promise<Finalised[]> {
   if (fence !== undefined) await underFence(query, fence);
   const touched = touchedBy([], batch);
-  await lockAccounts(query, touched.accounts);
+  const billed = await lockAccounts(query, [...new Set([...touched.accounts, ...touched.billed])]);
   const ids = await existing(query, batch);
-  const standing = await readStanding(query, touched);
+  const standing = await readStanding(query, touched, billed);
   const taken = new Set(ids.keys());
   const verdicts = batch.map((item): 'new' | 'there' | Refusal => {
     if (taken.has(nameOf(item))) return 'there';
@@ -45,6 +45,7 @@ async function finalise(query: Query, batch: readonly FinalInvoice[], fence?: Fe
   });
   const fresh = batch.filter((_, at) => verdicts[at] === 'new');
   const made = await insertDocuments(query, fresh);
+  await noteBilled(query, fresh, made);
   fresh.forEach((item, i) => void ids.set(nameOf(item), made[i] as number));
   const transactions = fresh.flatMap(({ transactions }, i) =>
     transactions.map((transaction) => ({ transaction, invoice: made[i] as number })),
@@ -70,7 +71,8 @@ async function existing(query: Query, batch: readonly FinalInvoice[]): Promise<M
     `SELECT i.id, i.tenant AS account, i.from_t AS "from", i.to_t AS "to", i.kind, i.version
      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::integer[])
        AS n (tenant, from_t, to_t, kind, version)
-     JOIN invoice i USING (tenant, from_t, to_t, kind, version)`,
+     CROSS JOIN LATERAL (SELECT * FROM invoice WHERE tenant = n.tenant AND from_t = n.from_t AND to_t = n.to_t
+       AND kind = n.kind AND version = n.version OFFSET 0) AS i`,
     [
       batch.map((item) => item.account),
       batch.map((item) => item.from),
@@ -140,6 +142,21 @@ const givenOnce =
     }
   };
 
+/** Their rows are locked. */
+async function noteBilled(query: Query, items: readonly FinalInvoice[], ids: readonly number[]): Promise<void> {
+  const rows = items.flatMap(({ accounts, frontier }, i) =>
+    accounts.map(({ account }) => ({ account, id: ids[i] ?? 0, frontier })),
+  );
+  if (rows.length === 0) return;
+  await query(
+    `UPDATE billing_account b SET last_document = n.id, frontier = greatest(b.frontier, n.frontier)
+     FROM (SELECT account, max(id) AS id, max(frontier) AS frontier
+           FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS a (account, id, frontier) GROUP BY account) AS n
+     WHERE b.tenant = n.account`,
+    [rows.map(({ account }) => account), rows.map(({ id }) => id), rows.map(({ frontier }) => frontier)],
+  );
+}
+
 /** The ids, in order. */
 async function insertDocuments(query: Query, items: readonly FinalInvoice[]): Promise<number[]> {
   if (items.length === 0) return [];
@@ -154,14 +171,14 @@ async function insertDocuments(query: Query, items: readonly FinalInvoice[]): Pr
   const { whole, starts, lengths } = joined(items.map((item) => item.document));
   const rows = await givenOnce(query)<{ id: number; entity: string; kind: string; sequence: number }>(
     `INSERT INTO invoice (tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax, total,
-       issued_at, due_at, frontier, digest, voids, document)
+       issued_at, due_at, frontier, digest, voids, request_key, document)
      SELECT tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax, total, issued_at,
-       due_at, frontier, digest, voids, convert_from(substring($1::bytea FROM start FOR length), 'UTF8')
+       due_at, frontier, digest, voids, request_key, convert_from(substring($1::bytea FROM start FOR length), 'UTF8')
      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
        $9::integer[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::numeric[], $15::numeric[],
-       $16::numeric[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[])
+       $16::numeric[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[])
        AS n (start, length, tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax,
-         total, issued_at, due_at, frontier, digest, voids)
+         total, issued_at, due_at, frontier, digest, voids, request_key)
      RETURNING id, entity, kind, sequence`,
     [
       whole,
@@ -185,6 +202,7 @@ async function insertDocuments(query: Query, items: readonly FinalInvoice[]): Pr
       column((item) => item.frontier),
       column((item) => item.digest),
       column((item) => item.voids),
+      column((item) => item.key ?? null),
     ],
   );
   const ids = new Map(rows.map((row) => [`${row.sequence} ${row.kind} ${row.entity}`, row.id]));

@@ -1,5 +1,5 @@
 /** Reading the books: documents, ledger, credits, payments. */
-import type { BillingStore, BookBalance } from '../billing-store.ts';
+import type { BillingStore, BookBalance, FinalDocument, FinalHead } from '../billing-store.ts';
 import { checkWhole } from '../control-checks.ts';
 import {
   type DocumentRow,
@@ -21,7 +21,18 @@ import {
 } from './billing-rows.ts';
 import type { Database } from './database.ts';
 
-type Documents = Pick<BillingStore, 'invoice' | 'invoicesByNumber' | 'invoices' | 'documentsOf' | 'lastFinalEnd'>;
+type Documents = Pick<
+  BillingStore,
+  | 'invoice'
+  | 'invoicesByNumber'
+  | 'invoices'
+  | 'documentsOf'
+  | 'finalDocuments'
+  | 'finalHeads'
+  | 'documentByKey'
+  | 'lastFor'
+  | 'lastFinalEnd'
+>;
 
 const TOP = Number.MAX_SAFE_INTEGER;
 
@@ -34,6 +45,17 @@ function where(conditions: readonly (readonly [string, unknown])[], values: unkn
   });
   return parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`;
 }
+
+/** Of the accounts $1, after $2. */
+const ENDING_AFTER = `i.tenant = ANY ($1) AND (i.to_t > $2 OR (i.from_t = $2 AND i.to_t = $2))
+  ORDER BY i.tenant COLLATE "C", i.id`;
+
+const FINAL_COLUMNS = `i.id, i.number, i.tenant AS account, i.kind, i.from_t AS "from", i.to_t AS "to", i.version,
+  i.frontier, i.voids, v.id AS "voidedBy"`;
+/** Account by account: see billing-standing.ts. */
+const finalFrom = (condition: string): string => `FROM (SELECT DISTINCT unnest($1::text[]) AS tenant) AS a
+  CROSS JOIN LATERAL (SELECT * FROM invoice WHERE tenant = a.tenant ${condition} OFFSET 0) AS i
+  LEFT JOIN LATERAL (SELECT id FROM invoice WHERE voids = i.id LIMIT 1) AS v ON true`;
 
 /** `?` is the instant of the question. */
 const states = {
@@ -76,9 +98,37 @@ export const documents = (db: Database): Documents => ({
 
   documentsOf: async (accounts, from) => {
     checkWhole('from', from);
-    const text = `${SELECT_DOCUMENT} WHERE i.tenant = ANY ($1) AND (i.to_t > $2 OR (i.from_t = $2 AND i.to_t = $2))
-      ORDER BY i.tenant COLLATE "C", i.id`;
+    const text = `${SELECT_DOCUMENT} WHERE ${ENDING_AFTER}`;
     return (await db.twice(() => db.query<DocumentRow>(text, [accounts, from]))).map(toInvoice);
+  },
+
+  finalDocuments: async (accounts, from) => {
+    checkWhole('from', from);
+    const text = `SELECT ${FINAL_COLUMNS}, i.document ${finalFrom('AND (to_t > $2 OR (from_t = $2 AND to_t = $2))')}
+      ORDER BY i.tenant COLLATE "C", i.id`;
+    return db.twice(() => db.query<FinalDocument & Record<string, unknown>>(text, [accounts, from]));
+  },
+
+  finalHeads: async (accounts) => {
+    const text = `SELECT ${FINAL_COLUMNS} ${finalFrom('')} ORDER BY i.id`;
+    return db.twice(() => db.query<FinalHead & Record<string, unknown>>(text, [accounts]));
+  },
+
+  documentByKey: async (account, key) => {
+    const text = `${SELECT_DOCUMENT} WHERE i.tenant = $1 AND i.request_key = $2`;
+    const [row] = await db.twice(() => db.query<DocumentRow>(text, [account, key]));
+    return row === undefined ? null : toInvoice(row);
+  },
+
+  lastFor: async (accounts) => {
+    const rows = await db.twice(() =>
+      db.query<{ account: string; last: number }>(
+        'SELECT tenant AS account, last_document AS last FROM billing_account WHERE tenant = ANY ($1)',
+        [accounts],
+      ),
+    );
+    const known = new Map(rows.map((row) => [row.account, row.last]));
+    return new Map(accounts.map((account) => [account, known.get(account) ?? 0]));
   },
 
   lastFinalEnd: async (accounts) => {

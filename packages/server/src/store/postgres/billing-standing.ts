@@ -1,20 +1,29 @@
-/** What a change to the books is judged by, read under the locks of its accounts. */
-import { balanceKey, type Standing, type Touched } from '../billing-judge.ts';
+/**
+ * What a change to the books is judged by, read under the locks of its accounts. Here and in the reads of a run, accounts
+ * are looked up one by one (LATERAL): as joins, the planner reads whole tables a batch until somebody has analysed them.
+ */
+import { balanceKey, type LastBilled, type Standing, type Touched } from '../billing-judge.ts';
 import type { Query } from './database.ts';
 
-/** In one order everywhere, so that two that want the same accounts wait for each other and never both. */
-export async function lockAccounts(query: Query, accounts: readonly string[]): Promise<void> {
+/** In one order everywhere, so that two that want the same accounts wait for each other and never both. What was billed last. */
+export async function lockAccounts(query: Query, accounts: readonly string[]): Promise<Map<string, LastBilled>> {
   await query(
     `INSERT INTO billing_account (tenant) SELECT a FROM unnest($1::text[]) AS a ORDER BY a COLLATE "C"
      ON CONFLICT DO NOTHING`,
     [accounts],
   );
-  await query('SELECT FROM billing_account WHERE tenant = ANY ($1) ORDER BY tenant COLLATE "C" FOR UPDATE', [accounts]);
+  const rows = await query<{ account: string } & LastBilled>(
+    `SELECT tenant AS account, last_document AS last, frontier FROM billing_account WHERE tenant = ANY ($1)
+     ORDER BY tenant COLLATE "C" FOR UPDATE`,
+    [accounts],
+  );
+  return new Map(rows.map(({ account, ...billed }) => [account, billed]));
 }
 
-/** The accounts are locked already. */
-export async function readStanding(query: Query, touched: Touched): Promise<Standing> {
+/** The accounts are locked already: with what came of that. */
+export async function readStanding(query: Query, touched: Touched, billed: Map<string, LastBilled>): Promise<Standing> {
   return {
+    billed,
     transactions: await contents(query, touched.transactions),
     invoices: await openOf(query, touched.invoices),
     grants: await restsOf(query, touched.grants),
@@ -25,7 +34,8 @@ export async function readStanding(query: Query, touched: Touched): Promise<Stan
 
 async function contents(query: Query, keys: readonly string[]): Promise<Standing['transactions']> {
   const rows = await query<{ key: string; content: string }>(
-    'SELECT key, content FROM ledger_transaction WHERE key = ANY ($1)',
+    `SELECT t.key, t.content FROM unnest($1::text[]) AS a
+     CROSS JOIN LATERAL (SELECT key, content FROM ledger_transaction WHERE key = a OFFSET 0) AS t`,
     [keys],
   );
   return new Map(rows.map((row) => [row.key, row.content]));
@@ -57,9 +67,11 @@ async function restsOf(query: Query, keys: readonly string[]): Promise<Standing[
 /** What customers have with us beyond invoices, by account and currency. */
 export async function balanceRows(query: Query, accounts: readonly string[]) {
   return query<{ account: string; currency: string; balance: string }>(
-    `SELECT p.tenant AS account, p.currency, -sum(p.amount) AS balance
-     FROM ledger_posting p JOIN unnest($1::text[]) AS a ON p.book = 'receivable/' || a
-     WHERE p.invoice IS NULL GROUP BY p.tenant, p.currency`,
+    `SELECT a AS account, p.currency, p.balance FROM unnest($1::text[]) AS a
+     CROSS JOIN LATERAL (
+       SELECT currency, -sum(amount) AS balance FROM ledger_posting
+       WHERE book = 'receivable/' || a AND invoice IS NULL GROUP BY currency
+     ) AS p`,
     [accounts],
   );
 }
@@ -71,7 +83,10 @@ async function balancesOf(query: Query, accounts: readonly string[]): Promise<St
 
 export async function lastDocuments(query: Query, accounts: readonly string[]): Promise<Standing['lastDocument']> {
   const rows = await query<{ account: string; last: number }>(
-    'SELECT tenant AS account, max(id) AS last FROM invoice WHERE tenant = ANY ($1) GROUP BY tenant',
+    // Of a list, not of the table: that would be read backwards by id until one of the account comes.
+    `SELECT a AS account, i.last FROM unnest($1::text[]) AS a
+     CROSS JOIN LATERAL (SELECT max(id) AS last FROM (SELECT id FROM invoice WHERE tenant = a OFFSET 0) AS own) AS i
+     WHERE i.last IS NOT NULL`,
     [accounts],
   );
   return new Map(rows.map((row) => [row.account, row.last]));

@@ -9,6 +9,8 @@ import type { ControlStore } from '../control-store.ts';
 import { openControlModel } from '../model/control-model.ts';
 import { finalising } from './billing-finalise.ts';
 import type { Database } from './database.ts';
+import { migrate } from './migrate.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { type ContractServer, counting, type EmptyStore, startContractServer } from './testing/contract-server.ts';
 
 const long = process.env.CI === 'true';
@@ -155,3 +157,27 @@ test('five hundred invoices of ten lines take as many statements as one', (t) =>
     assert.equal(made(all.slice(499)).sequence, 501);
     assert.equal(statements(), 2 * one);
   }));
+
+test('what was billed before there was a row for it is known: of whom each document says it is for', async () => {
+  const empty = server.unmade();
+  try {
+    const db = empty.byHand();
+    await migrate(db, () => undefined, MIGRATIONS.slice(0, 5));
+    await db.query("INSERT INTO billing_account VALUES ('top')", []);
+    const add = (n: number, tenant: string, frontier: number, document: object) =>
+      db.query(
+        `INSERT INTO invoice (tenant, entity, kind, from_t, to_t, version, prefix, sequence, number, currency, net, tax,
+           total, issued_at, due_at, frontier, document, digest)
+         VALUES ($1, '', 'invoice', 0, 1, 1, '', $2::bigint, $2::bigint::text, 'EUR', 0, 0, 0, 0, 0, $3, $4, '')`,
+        [tenant, n, frontier, JSON.stringify(document)],
+      );
+    await add(1, 'top', 9, { account: 'top', accounts: ['top', 'k"],\\[i'], reason: '\u0000' });
+    await add(2, 'kid', 5, {});
+    const { billing } = await empty.open();
+    assert.deepEqual([...(await billing.lastFor(['top', 'k"],\\[i', 'kid', 'other'])).values()], [1, 1, 2, 0]);
+    const stale = invoice(0, { account: 'x', frontier: 8, accounts: [{ account: 'top', after: 1 }] });
+    assert.deepEqual(told(await billing.finalise([stale])), ['invoice.overtaken']);
+  } finally {
+    await empty.drop();
+  }
+});

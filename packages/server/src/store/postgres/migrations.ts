@@ -4,13 +4,14 @@ import * as grants from './migrations/0002-grants.ts';
 import * as notices from './migrations/0003-notices.ts';
 import * as billing from './migrations/0004-billing.ts';
 import * as leases from './migrations/0005-leases.ts';
+import * as billedAccounts from './migrations/0006-billed-accounts.ts';
 
 export interface Migration {
   name: string;
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [control, grants, notices, billing, leases];
+export const MIGRATIONS: readonly Migration[] = [control, grants, notices, billing, leases, billedAccounts];
 
 /** Every table has a tenant column, except these, each for its reason. */
 const reasons = {

@@ -126,7 +126,7 @@ export const open = (document: InvoiceDocument, more: Partial<Standing> = {}): S
   state: 'open',
   open: BigInt(document.total),
   issuedAt: at('2026-11-04T09:30'),
-  dueAt: at('2026-11-18T09:30'),
+  dueAt: at('2026-11-19'),
   draft: false,
   ...more,
 });

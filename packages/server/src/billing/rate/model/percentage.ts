@@ -43,13 +43,14 @@ export const percentageNeedsEvents = (model: PercentageModel): boolean =>
 export const percentage = (model: PercentageModel): Pricer => {
   const terms = readTerms(model);
   const byEvents = percentageNeedsEvents(model);
-  return (figure) => {
+  const price = (figure: Figure): Piece[] => {
     const freeAmount = bothFree(terms.freeAmount, figure.free);
     if (!byEvents) return bySum(terms, freeAmount, figure);
     if (figure.events === null)
       throw new RateError('rate.usage', 'the price looks at each event, and the usage was given without them');
     return byEvent({ ...terms, freeAmount }, figure.events, figure.unit);
   };
+  return Object.assign(price, { byEvent: true as const });
 };
 
 const bothFree = (a: Ratio | null, b: Ratio | null): Ratio | null => (a === null ? b : b === null ? a : add(a, b));

@@ -15,7 +15,7 @@ import {
   ZERO,
 } from '../../../domain/money/ratio.ts';
 import { parseQuantity, SCALE } from '../../../domain/quantity.ts';
-import { boundAmount, readBounds, topUpOf } from '../bounds.ts';
+import { boundAmount, owedWith, owesNothing, readBounds, topUpOf } from '../bounds.ts';
 import { convert } from '../convert.ts';
 import { billingCycles } from '../cycles.ts';
 import { rateFee } from '../fee.ts';
@@ -90,8 +90,9 @@ export const minimum = (input: Fields): Figures => {
   if (!input.has('commitment_cents') && !input.has('minimum_cents')) return { coefficient: sixteenDigits(share) };
   const owed = input.decimal(input.has('commitment_cents') ? 'commitment_cents' : 'minimum_cents');
   const bounds = readBounds({ discountPercent: null, maximum: null, minimum: owed, commitment: null });
-  const spent = boundAmount(spentOf(input), bounds, share).amount;
-  const missing = rounded(topUpOf(spent, bounds, share)?.exact ?? ZERO, 0);
+  const due = owedWith(bounds, share, owesNothing);
+  const spent = boundAmount(spentOf(input), bounds, due).amount;
+  const missing = rounded(topUpOf(spent, due)?.exact ?? ZERO, 0);
   return { commitment_fee_cents: missing, true_up_cents: missing };
 };
 
