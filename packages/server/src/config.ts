@@ -1,5 +1,6 @@
 /**
- * Every setting of Tollgate, one line each: flag, environment variable, unit, default, bounds, meaning.
+ * Every setting of Tollgate, one line each: flag, environment variable, unit, default, bounds, meaning. A registry: it is long
+ * because there are many, and is read by looking one up; what is done with them begins at `loadConfig`.
  * Order of weight: built-in default < file (YAML) < environment < flag. This is the only file that reads the environment.
  */
 import { existsSync, readFileSync } from 'node:fs';

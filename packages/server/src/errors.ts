@@ -1,7 +1,8 @@
 import { type OutcomeCode, outcomeCodes } from '@tollgate/event';
 
 /**
- * One registry of every error code a person or a program can meet. Codes are stable: they are never renamed or reused.
+ * One registry of every error code a person or a program can meet, long because there are many: it is read by looking one up.
+ * Codes are stable: they are never renamed or reused.
  * `status` is the HTTP status when the whole request fails by it (item outcomes carry the code inside a 200).
  */
 export interface ErrorEntry {
@@ -79,7 +80,7 @@ const requestErrors = {
   'account.billed': entry(
     409,
     'The account cannot be billed in this currency',
-    'Make another account in the new currency and end the plans of this one; or first give it plans in the new one.',
+    'Make another account in the new currency and end the plans of this one; of one never billed call the plans off first.',
   ),
   'meter.unknown': entry(404, 'There is no such meter', 'List them with `tollgate meters list`.'),
   'meter.exists': entry(409, 'The meter exists already', 'Change it with PUT: that makes a new version.'),
@@ -95,9 +96,18 @@ const requestErrors = {
     'The plans do not make sense',
     'Each line of the detail names line, column and field, and what is allowed: docs/operating/plans.md.',
   ),
+  'plan.currency': entry(
+    422,
+    'The plan is in another currency than the account',
+    'An account, who pays for it and its plans are in one currency: take a plan in the currency of the account.',
+  ),
   'plan.in_use': entry(409, 'Somebody has the plan', 'Move its accounts to another one first.'),
   'plan.moved': entry(409, 'Plans have changed meanwhile', 'Look at the changes again, then apply them.'),
-  'subscription.unknown': entry(404, 'There is no such subscription', 'List them with `tollgate limits show ACCOUNT`.'),
+  'subscription.unknown': entry(
+    404,
+    'There is no such subscription',
+    'List them with `tollgate accounts subscriptions ACCOUNT`; `--from` calls off one that has not begun.',
+  ),
   'subscription.billed': entry(
     409,
     'A final invoice covers this time',
@@ -109,10 +119,27 @@ const requestErrors = {
     'The detail names the field, and line and column of a file, with what is allowed: docs/operating/billing.md.',
   ),
   'entity.unknown': entry(404, 'There is no such legal entity', 'List them with `tollgate billing entities`.'),
-  'tax.unknown': entry(404, 'There is no such tax', 'List them with `tollgate billing taxes`.'),
+  'tax.billed': entry(
+    409,
+    'Final invoices have this tax',
+    'Choose a later time; or make the invoices void (`tollgate invoices void`) and run them anew with the corrected rate.',
+  ),
+  'tax.unknown': entry(
+    404,
+    'There is no such tax',
+    'List them with `tollgate billing taxes`; `--from` calls off one that has not begun.',
+  ),
   'coupon.unknown': entry(404, 'There is no such coupon', 'List them with `tollgate billing coupons`.'),
-  'discount.unknown': entry(404, 'There is no such discount', 'List them with `tollgate billing discounts`.'),
-  'addon.unknown': entry(404, 'There is no such add-on', 'List them with `tollgate accounts addons ACCOUNT`.'),
+  'discount.unknown': entry(
+    404,
+    'There is no such discount',
+    'List them with `tollgate billing discounts`; `--from` calls off one that has not begun.',
+  ),
+  'addon.unknown': entry(
+    404,
+    'There is no such add-on',
+    'List them with `tollgate accounts addons ACCOUNT`; `--from` calls off one that has not begun.',
+  ),
   'money.invalid': entry(
     422,
     'This is not an amount of money',
@@ -134,7 +161,7 @@ const requestErrors = {
   'credit.conflict': entry(
     409,
     'The key is that of another credit',
-    'The same credit may be asked for again. A key is unique in its account: choose another one.',
+    'The same credit may be asked for again. A key (`--reference`) is unique in its account: choose another one.',
   ),
   'books.changed': entry(409, 'The books have changed meanwhile', 'Look at them again, then repeat it.'),
   'ledger.conflict': entry(
@@ -143,6 +170,11 @@ const requestErrors = {
     'Look for it: `tollgate ledger --account ACCOUNT`.',
   ),
   'invoice.unknown': entry(404, 'There is no such invoice', 'List them with `tollgate invoices`.'),
+  'invoice.too_long': entry(
+    422,
+    'The invoice has too many lines to be printed',
+    'Take its lines as CSV: `tollgate invoices show NUMBER --csv FILE`.',
+  ),
   'invoice.paid': entry(409, 'Nothing of the invoice is open', '`tollgate balance ACCOUNT` shows what is.'),
   'invoice.void': entry(409, 'The invoice is void', 'Nothing can be done to it any more; its period is billed anew.'),
   'invoice.settled': entry(
@@ -247,6 +279,7 @@ const requestErrors = {
   ),
   'server.read_only': entry(503, 'This server only reads', 'Send to the server that takes in facts.'),
   'server.stopping': entry(503, 'The server is stopping', 'Send again in a few seconds.'),
+  'server.busy': entry(503, 'Too much of this is asked at once', 'Ask again after Retry-After.'),
   'server.not_ready': entry(503, 'The server is starting', 'Send again in a few seconds.'),
   'server.internal': entry(500, 'Something went wrong on our side', 'The log has the details under the request id.'),
 } as const satisfies Record<string, ErrorEntry>;

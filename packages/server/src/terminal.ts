@@ -1,6 +1,10 @@
 /** What a person sees when the server starts and stops: where everything is, and where to look next. */
 import type { Config } from './config.ts';
 
+export const say = (text: string): void => {
+  process.stderr.write(text);
+};
+
 export interface Started {
   version: string;
   url: string;

@@ -3,8 +3,9 @@ import { type Static, Type } from '@sinclair/typebox';
 import { isZone } from '../domain/calendar.ts';
 import type { AccountFact } from '../domain/control-fact.ts';
 import { Problem } from '../errors.ts';
-import { refuseCurrency } from './account-currency.ts';
+import { refuseCurrency, refusePayer } from './account-currency.ts';
 import { need, type Principal } from './auth.ts';
+import type { Turn } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { type App, NullableText, Words } from './provider.ts';
 import { Name, Page, Reason } from './schemas.ts';
@@ -26,6 +27,8 @@ const Changes = {
   state: Type.Optional(Words(states)),
   reason: Reason,
 };
+const Create = Type.Object({ id: Name('Stable name'), ...Changes }, { additionalProperties: false });
+const Update = Type.Object(Changes, { additionalProperties: false });
 const Params = Type.Object({ id: Type.String() });
 
 export const isCurrency = (code: string): boolean => Intl.supportedValuesOf('currency').includes(code);
@@ -68,7 +71,40 @@ const changed = (context: Context, who: Principal, base: AccountFact, change: Ch
   return next;
 };
 
-export const accountRoutes = (app: App, context: Context): void => {
+type Creation = Static<typeof Create>;
+type Update = Static<typeof Update>;
+
+const create = async (context: Context, who: Principal, { id, reason, ...change }: Creation): Promise<AccountFact> => {
+  if (context.log.book.account(id) !== undefined)
+    throw new Problem('account.exists', `The account ${JSON.stringify(id)} exists`);
+  const parent = change.parent === undefined ? who.account : change.parent;
+  const above = parent === null ? undefined : context.log.book.account(parent);
+  const base: AccountFact = {
+    kind: 'account',
+    id,
+    parent,
+    name: id,
+    zone: above?.zone ?? (context.config.zone || 'UTC'),
+    currency: above?.currency ?? context.config.currency,
+    state: 'active',
+  };
+  const account = changed(context, who, base, { ...change, parent });
+  await context.log.append([account], authorOf(who, who.account ?? '', reason));
+  return account;
+};
+
+const update = async (context: Context, who: Principal, id: string, asked: Update): Promise<AccountFact> => {
+  reach(context, who, id);
+  const { reason, ...change } = asked;
+  const account = changed(context, who, known(context, id), change);
+  refusePayer(context.log.book, { id, parent: account.parent });
+  await refuseCurrency(context, id, account.currency);
+  await context.log.append([account], authorOf(who, who.account ?? '', reason));
+  return account;
+};
+
+/** In turn: two of one name at an instant, or a currency and a subscription, would each be checked before the other is there. */
+export const accountRoutes = (app: App, context: Context, turn: Turn): void => {
   const tags = ['accounts'];
   app.get(
     '/api/v1/accounts',
@@ -86,44 +122,21 @@ export const accountRoutes = (app: App, context: Context): void => {
     return row(known(context, request.params.id));
   });
 
-  const Create = Type.Object({ id: Name('Stable name'), ...Changes }, { additionalProperties: false });
   app.post(
     '/api/v1/accounts',
     { schema: { tags, body: Create, response: { 201: AccountRow } } },
     async (request, reply) => {
       const who = need(request, 'admin');
-      const { id, reason, ...change } = request.body;
-      if (context.log.book.account(id) !== undefined)
-        throw new Problem('account.exists', `The account ${JSON.stringify(id)} exists`);
-      const parent = change.parent === undefined ? who.account : change.parent;
-      const above = parent === null ? undefined : context.log.book.account(parent);
-      const base: AccountFact = {
-        kind: 'account',
-        id,
-        parent,
-        name: id,
-        zone: above?.zone ?? (context.config.zone || 'UTC'),
-        currency: above?.currency ?? context.config.currency,
-        state: 'active',
-      };
-      const account = changed(context, who, base, { ...change, parent });
-      await context.log.append([account], authorOf(who, who.account ?? '', reason));
-      return reply.code(201).send(row(account));
+      return reply.code(201).send(row(await turn(() => create(context, who, request.body))));
     },
   );
 
-  const Update = Type.Object(Changes, { additionalProperties: false });
   app.put(
     '/api/v1/accounts/:id',
     { schema: { tags, params: Params, body: Update, response: { 200: AccountRow } } },
     async (request) => {
       const who = need(request, 'admin');
-      reach(context, who, request.params.id);
-      const { reason, ...change } = request.body;
-      const account = changed(context, who, known(context, request.params.id), change);
-      await refuseCurrency(context, account.id, account.currency);
-      await context.log.append([account], authorOf(who, who.account ?? '', reason));
-      return row(account);
+      return row(await turn(() => update(context, who, request.params.id, request.body)));
     },
   );
 };

@@ -1,15 +1,15 @@
 /** Add-ons: other plans that an account has besides its own, so many times. */
 import { type Static, Type } from '@sinclair/typebox';
+import type { AddOn } from '../domain/billing/billing.ts';
 import type { AddOnFact } from '../domain/billing/billing-fact.ts';
 import { Problem } from '../errors.ts';
+import { refusePlanCurrency } from './account-currency.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
-import { Adjust, firstEnd, refuseBilled } from './billed.ts';
-import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
+import { Adjust, endHeld, refuseBilled } from './billed.ts';
+import { EndQuery, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
-import { PERIOD_END, periodEndOf } from './period-end.ts';
 import type { App } from './provider.ts';
 import { Name, Page, Reason } from './schemas.ts';
-import { isoText } from './time.ts';
 
 const QUANTITY_MAX = 1_000_000_000;
 const AddOnRow = Type.Object({
@@ -52,6 +52,7 @@ const add = async (context: Context, who: Principal, asked: Static<typeof Create
       pointer: '/plan',
     });
   const span = spanOf(asked, context.clock.now(), zoneOf(context, account));
+  refusePlanCurrency(context.log.book, account, plan, span);
   await refuseBilled(context, [account], span.from, asked.adjust);
   // Another quantity from now on takes the place of the one before, as a subscription does.
   const before = context.log.book.billing
@@ -111,18 +112,10 @@ export const addOnRoutes = (app: App, context: Context, turn: Turn): void => {
     async (request) => {
       const who = needInstallation(request, 'admin');
       const { account, plan } = request.params;
-      const { query } = request;
       reach(context, who, account);
-      await turn(async () => {
-        const spans = context.log.book.billing.addOnsOf(account).filter((a) => a.plan === plan);
-        const at = query.at === PERIOD_END ? isoText(periodEndOf(context, account)) : query.at;
-        const ended = endedAt(spans, { ...query, at }, context.clock.now(), zoneOf(context, account));
-        if (ended.length === 0)
-          throw new Problem('addon.unknown', `The account has no add-on ${JSON.stringify(plan)} then`);
-        await refuseBilled(context, [account], firstEnd(ended), query.adjust);
-        const facts = ended.map(({ receipt: _, ...fact }): AddOnFact => fact);
-        await context.log.append(facts, authorOf(who, '', query.reason));
-      });
+      const spans = (): readonly AddOn[] => context.log.book.billing.addOnsOf(account).filter((a) => a.plan === plan);
+      const unknown = new Problem('addon.unknown', `The account has no add-on ${JSON.stringify(plan)} then`);
+      await turn(() => endHeld(context, who, account, spans(), request.query, unknown));
       return { items: rowsOf(context, account) };
     },
   );

@@ -2,7 +2,6 @@
 import swagger from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import { Problem } from '../errors.ts';
-import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { authenticate } from './auth.ts';
 import { bookRoutes } from './books.ts';
@@ -29,6 +28,8 @@ import { compiledWhenUsed, type SchemaHandling } from './lazy-schemas.ts';
 import { leaseRoutes } from './leases.ts';
 import { ledgerRoutes } from './ledger.ts';
 import { limitReportRoutes } from './limit-reports.ts';
+import { simulateRoutes } from './limits-simulate.ts';
+import { LongWork } from './long-work.ts';
 import { meterRoutes } from './meters.ts';
 import { paymentRoutes } from './payments.ts';
 import { simulatePlanRoutes } from './plans-simulate.ts';
@@ -57,6 +58,8 @@ export interface Tls {
 const REQUEST_MS = 60_000;
 /** Names of resources and sources stand in paths. */
 const PARAM_MAX = 2048;
+/** Proofs and simulations. */
+const LONG = { what: 'long answers', all: 32, ofKey: 4 };
 
 const newServer = (context: Context, tls: Tls | null, schemas: SchemaHandling): App => {
   const app = Fastify({
@@ -92,7 +95,7 @@ const describe = async (app: App, context: Context): Promise<void> => {
       info: {
         title: 'Tollgate',
         version: context.version,
-        description: 'Meters what tenants consume, from the raw counter to the usage record.',
+        description: 'Meters what tenants consume, throttles them by it and bills them for it.',
       },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key, tg_...' } } },
       security: [{ key: [] }],
@@ -143,10 +146,10 @@ export const buildApp = async (
     );
   });
 
+  const long = new LongWork(LONG);
   healthRoutes(app, context, metrics);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   for (const routes of [
-    accountRoutes,
     auditRoutes,
     bookRoutes,
     catalogueRoutes,
@@ -173,10 +176,11 @@ export const buildApp = async (
     resourceRoutes,
     rlsJsonRoute,
     simulatePlanRoutes,
+    simulateRoutes,
     sourceRoutes,
     usageRoutes,
   ])
-    routes(app, context);
+    routes(app, context, long);
   await app.register(async (scope) => ingestRoutes(scope as unknown as App, context, metrics));
   return app;
 };

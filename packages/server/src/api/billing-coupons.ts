@@ -4,11 +4,12 @@ import type { Coupon, Discount } from '../domain/billing/billing.ts';
 import type { CouponFact, DiscountFact } from '../domain/billing/billing-fact.ts';
 import { Misread } from '../domain/limit/amount.ts';
 import { isCurrency } from '../domain/money/currency.ts';
+import { MoneyError, minorOfText } from '../domain/money/money.ts';
 import { readMoney, readPercent } from '../domain/price/decimal.ts';
 import { Problem } from '../errors.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
-import { Adjust, firstEnd, refuseBilled } from './billed.ts';
-import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
+import { Adjust, endHeld, refuseBilled } from './billed.ts';
+import { EndQuery, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { type App, NullableNumber } from './provider.ts';
 import { Name, Page, Reason } from './schemas.ts';
@@ -89,6 +90,11 @@ const offOf = ({ percent, amount, currency }: Static<typeof Put>): CouponFact['o
   if (currency === undefined || !isCurrency(currency)) throw invalid('currency', 'a currency of ISO 4217, such as EUR');
   const read = readMoney(amount ?? '', currency);
   if (read instanceof Misread) throw invalid('amount', read.why);
+  try {
+    minorOfText(read, currency);
+  } catch (error) {
+    throw error instanceof MoneyError ? invalid('amount', error.message) : error;
+  }
   return { amount: read, currency };
 };
 
@@ -102,10 +108,21 @@ const refuseUnknown = (context: Context, on: readonly string[]): void => {
   }
 };
 
+/** Who has it could not be billed any more. */
+const refuseHolders = ({ log: { book }, clock }: Context, key: string, off: CouponFact['off']): void => {
+  if (!('currency' in off)) return;
+  for (const { account, coupon, from, to } of book.billing.allDiscounts()) {
+    const currency = book.account(account)?.currency;
+    if (coupon !== key || currency === off.currency || (to !== null && to <= Math.max(from, clock.now()))) continue;
+    throw invalid('currency', `${account}, which has it, is billed in ${currency}`);
+  }
+};
+
 const putCoupon = async (context: Context, who: Principal, key: string, asked: Static<typeof Put>) => {
   const off = offOf(asked);
   const { on = [], periods = null, name = key } = asked;
   refuseUnknown(context, on);
+  refuseHolders(context, key, off);
   const fact: CouponFact = { kind: 'coupon', key, name, off, on, periods, removed: false };
   await context.log.append([fact], authorOf(who, '', asked.reason));
   return couponRow(couponOf(context, key));
@@ -124,7 +141,10 @@ const rowsOf = (context: Context, account: string): Static<typeof DiscountRow>[]
 const give = async (context: Context, who: Principal, asked: Static<typeof Give>) => {
   const { account, coupon } = asked;
   reach(context, who, account);
-  couponOf(context, coupon);
+  const { off } = couponOf(context, coupon);
+  const currency = context.log.book.account(account)?.currency;
+  if ('currency' in off && off.currency !== currency)
+    throw invalid('coupon', `${coupon} is of ${off.currency}, ${account} is billed in ${currency}`);
   const span = spanOf(asked, context.clock.now(), zoneOf(context, account));
   await refuseBilled(context, [account], span.from, asked.adjust);
   const fact: DiscountFact = { kind: 'discount', account, coupon, ...span };
@@ -232,17 +252,11 @@ export const discountRoutes = (app: App, context: Context, turn: Turn): void => 
     async (request) => {
       const who = needInstallation(request, 'admin');
       const { account, coupon } = request.params;
-      const { query } = request;
       reach(context, who, account);
-      await turn(async () => {
-        const spans = context.log.book.billing.discountsOf(account).filter((d) => d.coupon === coupon);
-        const ended = endedAt(spans, query, context.clock.now(), zoneOf(context, account));
-        if (ended.length === 0)
-          throw new Problem('discount.unknown', `The account has no coupon ${JSON.stringify(coupon)} then`);
-        await refuseBilled(context, [account], firstEnd(ended), query.adjust);
-        const facts = ended.map(({ receipt: _, ...fact }): DiscountFact => fact);
-        await context.log.append(facts, authorOf(who, '', query.reason));
-      });
+      const spans = (): readonly Discount[] =>
+        context.log.book.billing.discountsOf(account).filter((d) => d.coupon === coupon);
+      const unknown = new Problem('discount.unknown', `The account has no coupon ${JSON.stringify(coupon)} then`);
+      await turn(() => endHeld(context, who, account, spans(), request.query, unknown));
       return { items: rowsOf(context, account) };
     },
   );

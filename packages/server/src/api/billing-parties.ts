@@ -4,6 +4,7 @@ import { type Entity, type Profile, prefixesMeet } from '../domain/billing/billi
 import type { EntityFact } from '../domain/billing/billing-fact.ts';
 import { defineEntity, defineProfile } from '../domain/billing/define-parties.ts';
 import { Problem } from '../errors.ts';
+import { refusePayer } from './account-currency.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
 import { readTexts, refuse, TextBody, type Turn } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
@@ -75,15 +76,19 @@ const refusePrefix = async (context: Context, { key, invoicePrefix, creditPrefix
   for (const { entity, kind, prefix, isCurrent } of log.book.billing.allNumberings()) {
     // Its own documents of one kind are counted on, whatever they begin with.
     const compared = [
-      ...(entity === key && kind === 'invoice' ? [] : [invoicePrefix]),
-      ...(entity === key && kind === 'credit-note' ? [] : [creditPrefix]),
+      ...(entity === key && kind === 'invoice' ? [] : [['invoice_prefix', invoicePrefix] as const]),
+      ...(entity === key && kind === 'credit-note' ? [] : [['credit_prefix', creditPrefix] as const]),
     ];
-    if (!compared.some((one) => prefixesMeet(one, prefix))) continue;
-    if (entity !== key && isCurrent)
-      throw new Problem('billing.invalid', `The entity ${entity} has numbers that begin with ${prefix} already`);
+    const met = compared.find(([, own]) => prefixesMeet(own, prefix));
+    if (met === undefined) continue;
+    const [field] = met;
+    const refused = (how: string): Problem =>
+      new Problem('billing.invalid', `${field}: the entity ${entity} has numbers that ${how}`, {
+        pointer: `/${field}`,
+      });
+    if (entity !== key && isCurrent) throw refused(`begin with ${prefix} already`);
     const [numbered] = await control.billing.invoices({ entity, kind, limit: 1 });
-    if (numbered !== undefined)
-      throw new Problem('billing.invalid', `The entity ${entity} has numbers that began with ${prefix}`);
+    if (numbered !== undefined) throw refused(`began with ${prefix}`);
   }
 };
 
@@ -101,6 +106,7 @@ const putProfile = async (context: Context, who: Principal, id: string, text: st
   if (problems !== null) return refuse('billing.invalid', problems);
   if (context.log.book.billing.entityOf(value.entity) === undefined)
     throw new Problem('entity.unknown', `There is no entity ${JSON.stringify(value.entity)}`, { pointer: '/entity' });
+  refusePayer(context.log.book, { id, payer: value.payer });
   await context.log.append([value], authorOf(who, '', reason));
   return profileRow(context, who, id);
 };

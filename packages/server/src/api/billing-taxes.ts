@@ -4,15 +4,17 @@ import type { Tax } from '../domain/billing/billing.ts';
 import type { TaxFact } from '../domain/billing/billing-fact.ts';
 import { readJurisdiction } from '../domain/billing/define-parties.ts';
 import { Misread } from '../domain/limit/amount.ts';
-import { covers } from '../domain/limit/timeline.ts';
+import { FOREVER } from '../domain/limit/catalogue.ts';
+import { covers, Timeline } from '../domain/limit/timeline.ts';
 import { readPercent } from '../domain/price/decimal.ts';
+import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
 import { needInstallation, type Principal } from './auth.ts';
-import { Adjust, firstEnd, refuseBilled } from './billed.ts';
 import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf } from './catalogue-change.ts';
 import { authorOf, type Context } from './context.ts';
 import type { App } from './provider.ts';
 import { Page, Reason } from './schemas.ts';
+import { isoText } from './time.ts';
 
 const Category = Type.String({
   maxLength: 63,
@@ -37,7 +39,6 @@ const Create = Type.Object(
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 63, description: 'On the invoice, such as VAT' })),
     inclusive: Type.Optional(Type.Boolean({ description: 'Prices are with the tax in them' })),
     ...SpanQuery,
-    adjust: Adjust,
     reason: Reason,
   },
   { additionalProperties: false },
@@ -62,9 +63,37 @@ const taxRows = (context: Context): Static<typeof TaxRow>[] => {
 
 const factOf = ({ receipt: _, ...fact }: Tax): TaxFact => fact;
 
-/** Who is billed with the tax. */
-const taxed = (context: Context, jurisdiction: string): string[] =>
-  [...context.log.book.billing.allProfiles()].filter((p) => p.jurisdiction === jurisdiction).map((p) => p.account);
+const spansOf = (context: Context, jurisdiction: string, category: string): Tax[] =>
+  [...context.log.book.billing.allTaxes()].filter((t) => t.jurisdiction === jurisdiction && t.category === category);
+
+/** The first instant at which a rate that ruled is another one, or none, with these facts. FOREVER: at none. */
+const firstChange = (known: readonly Tax[], facts: readonly TaxFact[]): Instant => {
+  const [then, now] = [new Timeline<TaxFact>(), new Timeline<TaxFact>()];
+  for (const { receipt, ...tax } of known) for (const timeline of [then, now]) timeline.put(tax, receipt);
+  for (const tax of facts) now.put(tax, FOREVER);
+  const said = (tax: TaxFact | undefined): string =>
+    tax ? JSON.stringify([tax.name, tax.percent, tax.inclusive]) : '';
+  const cuts = [...known, ...facts].flatMap(({ from, to }) => (to === null ? [from] : [from, to]));
+  const changes = cuts.filter((t) => then.at(t) !== undefined && said(then.at(t)) !== said(now.at(t)));
+  return Math.min(FOREVER, ...changes);
+};
+
+/**
+ * Throws `tax.billed` when a final invoice could have another tax. It would never be adjusted: adjustments are of what is
+ * due before taxes, and have the tax of the line that they correct. Where no rate was, no line could be final.
+ */
+const refuseTaxed = async ({ log, control, clock }: Context, known: readonly Tax[], facts: readonly TaxFact[]) => {
+  const since = firstChange(known, facts);
+  if (since >= clock.now()) return;
+  const jurisdictions = new Set(facts.map(({ jurisdiction }) => jurisdiction));
+  const taxed = [...log.book.billing.allProfiles()].filter((p) => jurisdictions.has(p.jurisdiction));
+  const payers = taxed.flatMap(({ account }) => [account, log.book.billing.payerOf(account)]);
+  for (const [account, end] of await control.billing.lastFinalEnd([...new Set(payers)])) {
+    if (since >= end) continue;
+    const why = `It would be another tax from ${isoText(since)} on, and ${account} has a final invoice up to ${isoText(end)}`;
+    throw new Problem('tax.billed', why, { pointer: '/from' });
+  }
+};
 
 /** The value, or a Problem that names the field. */
 const good = <V>(read: V | Misread, field: string): V => {
@@ -73,19 +102,18 @@ const good = <V>(read: V | Misread, field: string): V => {
 };
 
 const setTax = async (context: Context, who: Principal, asked: Static<typeof Create>) => {
-  const { billing } = context.log.book;
   const jurisdiction = good(readJurisdiction(asked.jurisdiction), 'jurisdiction');
   const percent = good(readPercent(asked.percent), 'percent');
   const { category = '' } = asked;
   const span = spanOf(asked, context.clock.now(), 'UTC');
-  await refuseBilled(context, taxed(context, jurisdiction), span.from, asked.adjust);
   // A rate without an end takes the place of the one before, as a subscription does.
-  const same = [...billing.allTaxes()].filter((t) => t.jurisdiction === jurisdiction && t.category === category);
+  const same = spansOf(context, jurisdiction, category);
   const before = same.filter((t) => t.from < span.from && covers(t, span.from));
   const ended = span.to === null ? before.map((t) => ({ ...factOf(t), to: span.from })) : [];
   const name = asked.name ?? before.at(-1)?.name ?? 'Tax';
   const inclusive = asked.inclusive ?? before.at(-1)?.inclusive ?? false;
   const tax: TaxFact = { kind: 'tax', jurisdiction, category, name, percent, inclusive, ...span };
+  await refuseTaxed(context, same, [...ended, tax]);
   await context.log.append([...ended, tax], authorOf(who, '', asked.reason));
   return taxRows(context);
 };
@@ -106,7 +134,8 @@ export const taxRoutes = (app: App, context: Context, turn: Turn): void => {
       schema: {
         tags,
         summary: 'A rate of tax from an instant on',
-        description: 'One without end ends the one before it. The same start as another replaces it.',
+        description:
+          'One without end ends the one before it. The same start as another replaces it. No rate that a final invoice may have becomes another one.',
         body: Create,
         response: { 201: Page(TaxRow) },
       },
@@ -123,21 +152,20 @@ export const taxRoutes = (app: App, context: Context, turn: Turn): void => {
         tags,
         summary: 'Ends the rate in force',
         params: Type.Object({ jurisdiction: Type.String() }),
-        querystring: Type.Object({ ...EndQuery.properties, category: Type.Optional(Category), adjust: Adjust }),
+        querystring: Type.Object({ ...EndQuery.properties, category: Type.Optional(Category) }),
         response: { 200: Page(TaxRow) },
       },
     },
     async (request) => {
       const who = needInstallation(request, 'admin');
       const { jurisdiction } = request.params;
-      const { category = '', adjust, reason } = request.query;
+      const { category = '', reason } = request.query;
       await turn(async () => {
-        const { billing } = context.log.book;
-        const spans = [...billing.allTaxes()].filter((t) => t.jurisdiction === jurisdiction && t.category === category);
+        const spans = spansOf(context, jurisdiction, category);
         const ended = endedAt(spans, request.query, context.clock.now(), 'UTC');
         if (ended.length === 0)
           throw new Problem('tax.unknown', `There is no tax of ${JSON.stringify(jurisdiction)} and this category then`);
-        await refuseBilled(context, taxed(context, jurisdiction), firstEnd(ended), adjust);
+        await refuseTaxed(context, spans, ended.map(factOf));
         await context.log.append(ended.map(factOf), authorOf(who, '', reason));
       });
       return { items: taxRows(context) };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { AccountFact } from '../domain/control-fact.ts';
 import { invoice } from '../store/contract/billing-cases.ts';
 import { MINUTE, openApi, START, type TestApi } from './testing/api.ts';
@@ -72,7 +73,7 @@ test('the entity that bills is there from the beginning, and is changed by a tex
     '/api/v1/billing/entities',
     '{key: ch, name: X}',
     'billing.invalid',
-    /The entity default has numbers that begin with INV- already/,
+    /^invoice_prefix: the entity default has numbers that begin with INV- already/,
   );
   await yaml(api, 'PUT', '/api/v1/billing/entities', '{key: ch, name: X, invoice_prefix: R-, credit_prefix: G-}');
   assert.equal((await entities()).length, 2);
@@ -92,7 +93,7 @@ test('a number names one document for ever: no prefix is another one’s, now or
     [true, false, false],
   );
   // As A-1 is followed by six digits, so A- is by seven one day.
-  assert.equal(await set('two', 'C-', 'A-1'), 'The entity one has numbers that begin with A- already');
+  assert.equal(await set('two', 'C-', 'A-1'), 'credit_prefix: the entity one has numbers that begin with A- already');
   assert.equal(
     await set('one', 'E-', 'E-2'),
     '1:56 credit_prefix: meets that of invoices: a number would name two documents',
@@ -102,8 +103,8 @@ test('a number names one document for ever: no prefix is another one’s, now or
   assert.equal(await set('two', 'A-', 'C-'), 'ok');
   await api.context.control.billing.finalise([invoice(0, { account: 'top', entity: 'two', prefix: 'A-' })]);
   assert.equal(await set('two', 'F-', 'C-'), 'ok');
-  assert.equal(await set('one', 'A-', 'B-'), 'The entity two has numbers that began with A-');
-  assert.equal(await set('two', 'F-', 'A-'), 'The entity two has numbers that began with A-');
+  assert.equal(await set('one', 'A-', 'B-'), 'invoice_prefix: the entity two has numbers that began with A-');
+  assert.equal(await set('two', 'F-', 'A-'), 'credit_prefix: the entity two has numbers that began with A-');
   assert.equal(await set('two', 'A-', 'C-'), 'ok');
 });
 
@@ -115,9 +116,7 @@ test('an account stays in the currency that it is billed in', async (t) => {
   await call(api, ...change('low', 'EUR'));
   await call(api, 'POST', '/api/v1/subscriptions', { account: 'low', plan: 'small' });
   await stays('low', /^low cannot be billed in USD: its plan small is priced in EUR/);
-  await call(api, ...change('top', 'USD'));
   await yaml(api, 'PUT', '/api/v1/accounts/low/billing-profile', 'payer: parent');
-  await call(api, ...change('top', 'EUR'));
   await stays('top', /it pays for low, which is billed in EUR/);
   await call(api, 'PUT', '/api/v1/accounts/low', { name: 'Low', currency: 'EUR' });
   await bill(api, 'top', START - 9 * DAY, START - DAY);
@@ -127,6 +126,27 @@ test('an account stays in the currency that it is billed in', async (t) => {
   const top = api.context.log.book.account('top') as AccountFact;
   await api.context.log.append([{ ...top, currency: 'USD' }], { tenant: '', author: 'x', reason: '' });
   await call(api, ...change('top', 'EUR'));
+});
+
+test('a change of currency waits for a subscription that is being made, and is refused by it', async (t) => {
+  const api = await open(t);
+  const { billing } = api.context.control;
+  let go = (): void => undefined;
+  const gate = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const { lastFinalEnd } = billing;
+  t.mock.method(billing, 'lastFinalEnd', async (ids: readonly string[]) => {
+    await gate;
+    return lastFinalEnd(ids);
+  });
+  const dated = { account: 'low', plan: 'small', from: new Date(START - DAY).toISOString() };
+  const subscribed = api.call(api.admin, 'POST', '/api/v1/subscriptions', { body: dated });
+  const moved = api.call(api.admin, 'PUT', '/api/v1/accounts/low', { body: { currency: 'USD' } });
+  for (let i = 0; i < 50; i++) await setImmediate();
+  go();
+  const [first, second] = [await subscribed, await moved];
+  assert.deepEqual([first.status, second.body.code], [201, 'account.billed']);
 });
 
 test('a profile says how an account is billed; a tenant reads its own and is not told who is above', async (t) => {
@@ -198,6 +218,7 @@ test('a coupon is offered, given to an account, and ended', async (t) => {
     [{ percent: '101' }, /^percent: "101" is more than 100 percent/],
     [{ amount: '5' }, /^currency: a currency of ISO 4217/],
     [{ amount: '-5', currency: 'EUR' }, /^amount: "-5" is negative/],
+    [{ amount: '5.001', currency: 'EUR' }, /^amount: EUR has 2 decimals: 5\.001/],
     [{ percent: '5', on: ['small/nope'] }, /^on\/0: there is no plan with prices, or price of a plan, "small\/nope"/],
     [{ percent: '5', on: ['plain'] }, /^on\/0/],
   ] as const)
@@ -213,6 +234,9 @@ test('a coupon is offered, given to an account, and ended', async (t) => {
   assert.equal((await call(api, 'DELETE', '/api/v1/billing/coupons/spring')).removed, true);
   await refused(api, 'POST', discounts, { account: 'top', coupon: 'spring' }, 'coupon.unknown');
   await call(api, 'POST', discounts, { account: 'top', coupon: 'five' });
+  await call(api, 'PUT', '/api/v1/billing/coupons/yen', { amount: '500', currency: 'JPY' });
+  const abroad = /^coupon: yen is of JPY, low is billed in EUR/;
+  await refused(api, 'POST', discounts, { account: 'low', coupon: 'yen' }, 'billing.invalid', abroad);
   const tenant = await api.key('low', ['read']);
   const seen = (await api.call(tenant, 'GET', discounts)).body.items;
   assert.deepEqual(
@@ -290,13 +314,19 @@ test('what would reach into a final invoice is refused unless the next one is to
   const api = await open(t);
   await call(api, 'POST', '/api/v1/subscriptions', { account: 'low', plan: 'small', from: '2026-09-01' });
   await call(api, 'PUT', '/api/v1/billing/coupons/c', { percent: '1' });
-  await yaml(api, 'PUT', '/api/v1/accounts/low/billing-profile', '{payer: parent, jurisdiction: DE}');
-  await call(api, 'POST', '/api/v1/billing/taxes', { jurisdiction: 'DE', percent: '19', from: '2020-01-01' });
+  await yaml(api, 'PUT', '/api/v1/accounts/low/billing-profile', 'payer: parent');
   // Paid by the account above.
   await bill(api, 'top', Date.UTC(2026, 8, 30, 22), Date.UTC(2026, 9, 31, 23));
   const past = '2026-10-15';
   const check = async (method: Method, url: string, body?: Record<string, unknown>) => {
-    await refused(api, method, url, body, 'subscription.billed', /a final invoice reaches up to 2026-10-31T23:00:00Z/);
+    await refused(
+      api,
+      method,
+      url,
+      body,
+      'subscription.billed',
+      /a final invoice of top reaches up to 2026-10-31T23:00:00Z/,
+    );
     await call(api, method, body === undefined ? `${url}&adjust=true` : url, body && { ...body, adjust: true });
   };
   await check('POST', '/api/v1/subscriptions', { account: 'low', plan: 'yearly', from: past });
@@ -306,8 +336,6 @@ test('what would reach into a final invoice is refused unless the next one is to
   await call(api, 'POST', '/api/v1/subscriptions', { account: 'low', plan: 'limited', from: '2026-11-02' });
   await check('POST', '/api/v1/overrides', { account: 'low', key: 'sent', amount: '7', from: past });
   await check('DELETE', `/api/v1/overrides/low/sent?at=2026-10-20`);
-  await check('POST', '/api/v1/billing/taxes', { jurisdiction: 'DE', percent: '16', from: past });
-  await check('DELETE', `/api/v1/billing/taxes/DE?at=${past}`);
   await check('DELETE', `/api/v1/billing/discounts/low/c?at=${past}`);
   await check('DELETE', `/api/v1/billing/add-ons/low/small?at=${past}`);
   await check('DELETE', `/api/v1/subscriptions/low?at=${past}`);

@@ -1,4 +1,5 @@
-/** Plans, subscriptions, limits: who may use how much; entities, taxes, coupons, add-ons: who pays what. One turn for all. */
+/** Accounts; plans, subscriptions, limits: who may use how much; entities, taxes, coupons, add-ons: who pays what. One turn for all. */
+import { accountRoutes } from './accounts.ts';
 import { addOnRoutes } from './add-ons.ts';
 import { discountRoutes } from './billing-coupons.ts';
 import { partyRoutes } from './billing-parties.ts';
@@ -7,7 +8,6 @@ import { blockRoutes } from './blocks.ts';
 import { newTurn } from './catalogue-change.ts';
 import type { Context } from './context.ts';
 import { limitRoutes } from './limits.ts';
-import { simulateRoutes } from './limits-simulate.ts';
 import { overrideRoutes } from './overrides.ts';
 import { planRoutes } from './plans.ts';
 import type { App } from './provider.ts';
@@ -17,13 +17,13 @@ import { subscriptionRoutes } from './subscriptions.ts';
 export const catalogueRoutes = (app: App, context: Context): void => {
   const turn = newTurn();
   for (const routes of [
+    accountRoutes,
     planRoutes,
     subscriptionRoutes,
     overrideRoutes,
     limitRoutes,
     blockRoutes,
     rlsRoutes,
-    simulateRoutes,
     partyRoutes,
     taxRoutes,
     discountRoutes,

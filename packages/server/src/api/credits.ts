@@ -6,11 +6,11 @@ import { Problem } from '../errors.ts';
 import type { GrantRest } from '../store/billing-store.ts';
 import { needInstallation, type Principal } from './auth.ts';
 import { zoneOf } from './catalogue-change.ts';
-import { asking, type Context, reach } from './context.ts';
-import { readCursor, writeCursor } from './cursor.ts';
+import { type Context, reach } from './context.ts';
+import { accountsFor, ListQuery, pageById } from './listing.ts';
 import { AmountText, amountText, CurrencyText, minorOf } from './money.ts';
 import { type App, NullableNumber, Words } from './provider.ts';
-import { InstantText, Name, PAGE_DEFAULT, Page, PageQuery, Reason } from './schemas.ts';
+import { InstantText, Name, Page, Reason } from './schemas.ts';
 import { instantOf, isoText } from './time.ts';
 
 const CreditRow = Type.Object({
@@ -118,36 +118,6 @@ const give = async (context: Context, who: Principal, asked: Static<typeof Grant
     ...{ reason: asked.reason ?? '', author: who.key, entity: entityOf(context, account), now },
     paid: paid === undefined ? null : { reference: paid.reference, method: paid.method ?? '' },
   });
-};
-
-/** Accounts to show: one that was asked for, or all within reach; undefined for all there are. */
-export const accountsFor = (
-  context: Context,
-  request: Parameters<typeof asking>[1],
-  account: string | undefined,
-): readonly string[] | undefined => {
-  const { who, viewer } = asking(context, request, 'read');
-  if (account === undefined) return viewer === null ? undefined : [...viewer];
-  reach(context, who, account);
-  return [account];
-};
-
-export const ListQuery = { account: Type.Optional(Type.String({ maxLength: 256 })), ...PageQuery };
-
-/** A page of rows by id, newest first. */
-export const pageById = async <R extends { id: number }, T>(
-  asked: { limit?: number | undefined; cursor?: string | undefined },
-  read: (page: { before?: number; limit: number }) => Promise<R[]>,
-  row: (found: R) => T,
-): Promise<{ items: T[]; nextCursor?: string }> => {
-  const limit = asked.limit ?? PAGE_DEFAULT;
-  const before = asked.cursor === undefined ? {} : { before: Number(readCursor(asked.cursor, ['number'])[0]) };
-  const found = await read({ ...before, limit });
-  const last = found.at(-1);
-  return {
-    items: found.map(row),
-    ...(last !== undefined && found.length === limit ? { nextCursor: writeCursor([last.id]) } : {}),
-  };
 };
 
 export const creditRoutes = (app: App, context: Context): void => {

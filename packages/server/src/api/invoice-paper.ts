@@ -3,13 +3,16 @@ import { Readable } from 'node:stream';
 import { Type } from '@sinclair/typebox';
 import { readDocument } from '../billing/invoice/canonical.ts';
 import type { Blocked } from '../billing/invoice/document.ts';
+import { documentKey } from '../billing/ledger/post-document.ts';
 import { linesCsv, renderHtml, renderPdf, type Settled, type Standing } from '../billing/paper/index.ts';
+import { Problem } from '../errors.ts';
 import type { BillingStore, Invoice, InvoiceFilter, TransactionKind } from '../store/billing-store.ts';
 import { invoiceState } from '../store/billing-store.ts';
 import { need } from './auth.ts';
 import type { Context } from './context.ts';
-import { accountsFor } from './credits.ts';
 import { type Found, findInvoice } from './invoice-rows.ts';
+import { accountsFor } from './listing.ts';
+import { LongWork } from './long-work.ts';
 import { type App, Words } from './provider.ts';
 import { InstantText } from './schemas.ts';
 import { instantOf } from './time.ts';
@@ -24,23 +27,34 @@ const settledAs: Readonly<Partial<Record<TransactionKind, string>>> = {
 /** Movements on one invoice that are printed. */
 const SETTLED_MAX = 1000;
 const PAGE = 200;
+/** Lines: 500 pages, 0.5 GB while they are made. */
+const PRINTED_MAX = 5000;
+/** Each takes a processor and some memory, and a key that only reads may ask for any number. */
+const PDFS = { what: 'PDFs', all: 32, ofKey: 32 };
 
 export const invoicePaperRoutes = (app: App, context: Context): void => {
   const tags = ['invoices'];
+  const printer = new LongWork(PDFS);
   const Params = Type.Object({ ref: Type.String({ maxLength: 400 }) });
   const Query = Type.Object({ format: Type.Optional(Words(['html', 'pdf', 'csv'] as const)) });
   app.get(
     '/api/v1/invoices/:ref/paper',
     { schema: { tags, summary: 'As HTML, PDF, or its lines as CSV', params: Params, querystring: Query } },
     async (request, reply) => {
-      const found = await findInvoice(context, need(request, 'read'), request.params.ref);
+      const who = need(request, 'read');
+      const found = await findInvoice(context, who, request.params.ref);
       const document = readDocument((found.final ?? found.draft).document);
       const standing = await standingOf(context, found);
+      const { length } = document.lines;
+      if (request.query.format !== 'csv' && length > PRINTED_MAX)
+        throw new Problem('invoice.too_long', `It has ${length} lines; ${PRINTED_MAX} are printed at most`);
       switch (request.query.format ?? 'html') {
         case 'csv':
           return reply.type(CSV).send([...linesCsv([{ number: standing.number, document }])].join(''));
         case 'pdf':
-          return reply.type('application/pdf').send(await renderPdf(document, standing, context.config.invoiceFont));
+          return reply
+            .type('application/pdf')
+            .send(await printer.piece(who.key, () => renderPdf(document, standing, context.config.invoiceFont)));
         default:
           // Nothing in it runs or loads anything, whatever a name says.
           reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
@@ -94,12 +108,34 @@ async function standingOf({ control, clock }: Context, { final, draft }: Found):
     const head = { number: '', state: 'open' as const, open: draft.total, issuedAt: null, dueAt: null };
     return { ...head, draft: true, blocked, digest: draft.digest };
   }
-  const { id, number, open, issuedAt, dueAt, digest } = final;
-  const moved = await control.billing.transactions({ invoice: id, limit: SETTLED_MAX });
-  const settled = moved.reverse().flatMap(({ kind, at, postings }): Settled[] => {
-    const text = settledAs[kind];
+  const { number, open, issuedAt, dueAt, digest } = final;
+  const [settled, voidedBy] = await Promise.all([
+    settledOf(control.billing, final),
+    voidedByOf(control.billing, final),
+  ]);
+  const state = invoiceState(final, clock.now());
+  return { number, state, open, issuedAt, dueAt, draft: false, settled, digest, ...voidedBy };
+}
+
+const voidedByOf = async (billing: BillingStore, { voidedBy }: Invoice): Promise<Pick<Standing, 'voidedBy'>> => {
+  const note = voidedBy === null ? null : await billing.invoice(voidedBy);
+  return note === null ? {} : { voidedBy: note.number };
+};
+
+/** What moved on an invoice, as its customer knows it: payments by their reference, credit notes by their number. */
+async function settledOf(billing: BillingStore, { id, kind: of, account }: Invoice): Promise<Settled[]> {
+  if (of === 'credit-note') return [];
+  const moved = await billing.transactions({ invoice: id, limit: SETTLED_MAX });
+  const isCredited = moved.some(({ kind }) => kind === 'credit-note');
+  const notes = isCredited
+    ? await billing.invoices({ accounts: [account], kind: 'credit-note', limit: SETTLED_MAX })
+    : [];
+  const numbers = new Map(notes.map((note) => [documentKey(note), note.number]));
+  return moved.reverse().flatMap(({ key, kind, at, text: said, postings }): Settled[] => {
+    const name = settledAs[kind];
     const amount = postings.reduce((sum, p) => (p.invoice === id ? sum - p.amount : sum), 0n);
-    return text === undefined || amount === 0n || final.kind === 'credit-note' ? [] : [{ text, at, amount }];
+    if (name === undefined || amount === 0n) return [];
+    const which = kind === 'credit-note' ? (numbers.get(key) ?? '') : said;
+    return [{ text: `${name} ${which}`.trimEnd(), at, amount }];
   });
-  return { number, state: invoiceState(final, clock.now()), open, issuedAt, dueAt, draft: false, settled, digest };
 }

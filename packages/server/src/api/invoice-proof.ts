@@ -1,5 +1,4 @@
 /** Proofs of what is final: each document computed again from facts, as NDJSON: how far it is, and a verdict on each. */
-import { Readable } from 'node:stream';
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 import type { Deviation } from '../billing/proof/difference.ts';
@@ -7,9 +6,9 @@ import { type Verdict, type VerifyAsk, type VerifyStep, verify } from '../billin
 import { Problem } from '../errors.ts';
 import { need } from './auth.ts';
 import type { Context } from './context.ts';
-import { accountsFor } from './credits.ts';
 import { findInvoice, inZone } from './invoice-rows.ts';
-import { streamed } from './ndjson.ts';
+import { accountsFor } from './listing.ts';
+import type { LongWork } from './long-work.ts';
 import type { App } from './provider.ts';
 import { InstantText } from './schemas.ts';
 import { instantOf, isoText } from './time.ts';
@@ -60,7 +59,7 @@ const lineOf = (context: Context, step: VerifyStep): string => {
   return `${JSON.stringify(told)}\n`;
 };
 
-export const invoiceProofRoutes = (app: App, context: Context): void => {
+export const invoiceProofRoutes = (app: App, context: Context, long: LongWork): void => {
   const schema = {
     tags: ['invoices'],
     summary: 'Computes final documents again, as of their own S, from facts alone; NDJSON',
@@ -74,7 +73,11 @@ export const invoiceProofRoutes = (app: App, context: Context): void => {
       billing: context.control.billing,
       meteredAt: (asOf: number, factsOnly: boolean) => context.usage.meteredAt(asOf, factsOnly),
     };
-    const lines = await streamed(verify(deps, ask), (step) => lineOf(context, step));
-    return reply.type('application/x-ndjson').send(Readable.from(lines));
+    const lines = await long.lines({
+      key: need(request, 'read').key,
+      begin: async () => verify(deps, ask),
+      lineOf: (step) => lineOf(context, step),
+    });
+    return reply.type('application/x-ndjson').send(lines);
   });
 };

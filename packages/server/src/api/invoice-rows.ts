@@ -28,7 +28,7 @@ export const InvoiceRow = Type.Object({
   open: Amount,
   state: Words([...states, 'final'], { description: '`final`: a credit note' }),
   issuedAt: NullableText(),
-  dueAt: NullableText(),
+  dueAt: NullableText({ description: 'Overdue from then on: the midnight after the last day to pay' }),
   frontier: Type.Integer({ description: 'S: every fact with a receipt up to here was known, none above' }),
   digest: Type.String(),
   blocked: Type.Array(Type.String(), { description: 'Why it cannot be final yet' }),

@@ -4,7 +4,6 @@ import { readDocument } from '../billing/invoice/canonical.ts';
 import { Problem } from '../errors.ts';
 import { need, needInstallation } from './auth.ts';
 import type { Context } from './context.ts';
-import { accountsFor } from './credits.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import {
   draftRow,
@@ -16,9 +15,10 @@ import {
   readDraftRef,
   states,
 } from './invoice-rows.ts';
+import { accountsFor, pageById } from './listing.ts';
 import { AmountText, minorOf } from './money.ts';
 import { type App, Words } from './provider.ts';
-import { InstantText, PAGE_DEFAULT, Page, PageQuery } from './schemas.ts';
+import { InstantText, Name, PAGE_DEFAULT, Page, PageQuery } from './schemas.ts';
 import { instantOf } from './time.ts';
 
 const Query = Type.Object({
@@ -46,17 +46,17 @@ export const invoiceRoutes = (app: App, context: Context): void => {
       const accounts = accountsFor(context, request, account);
       const of = accounts === undefined ? {} : { accounts };
       if (state === 'draft') return draftPage(context, of, limit, cursor);
-      const rows = await context.control.billing.invoices({
+      const filter = {
         ...of,
         ...(state === undefined ? {} : { state, now: context.clock.now() }),
         ...(from === undefined ? {} : { from: instantOf(from, 'from') }),
         ...(to === undefined ? {} : { to: instantOf(to, 'to') }),
-        ...(cursor === undefined ? {} : { before: readCursor(cursor, ['number'])[0] as number }),
-        limit,
-      });
-      const last = rows.at(-1);
-      const items = rows.map((row) => invoiceRow(context, row));
-      return last === undefined || rows.length < limit ? { items } : { items, nextCursor: writeCursor([last.id]) };
+      };
+      return pageById(
+        { limit, cursor },
+        (page) => context.control.billing.invoices({ ...filter, ...page }),
+        (row) => invoiceRow(context, row),
+      );
     },
   );
   app.get('/api/v1/invoices/:ref', { schema: { tags, params: Params, response: { 200: Detail } } }, async (request) => {
@@ -84,6 +84,13 @@ const changeRoutes = (app: App, context: Context, tags: string[]): void => {
       line: Type.Integer({ minimum: 1, description: 'Of the invoice' }),
       amount: AmountText('Off the line, as the line says it: with the tax in it where prices are'),
       reason: Why,
+      key: Type.Optional(Name('Unique in the account: the same again is the same credit note', 200)),
+      goodwill: Type.Optional(
+        Type.Boolean({
+          description:
+            'A gift: later adjustments of the line do not look at it. Left away it corrects the line: what it gave back is not given back again',
+        }),
+      ),
     },
     { additionalProperties: false },
   );
@@ -93,17 +100,22 @@ const changeRoutes = (app: App, context: Context, tags: string[]): void => {
       schema: {
         tags,
         summary: 'Makes a credit note on part of a line',
+        description:
+          'The same key again is the same credit note: 200 instead of 201; another content under it is a conflict. Give a key, so that a repetition credits nothing twice.',
         params: Params,
         body: CreditBody,
-        response: { 201: InvoiceRow },
+        response: { 200: InvoiceRow, 201: InvoiceRow },
       },
     },
     async (request, reply) => {
       const invoice = await finalOf(context, needInstallation(request, 'admin'), request.params.ref);
-      const { line, amount, reason } = request.body;
-      const minor = minorOf(amount, invoice.currency, 'amount');
-      const note = await context.billing.credit(invoice.id, { line, amount: minor, reason });
-      return reply.code(201).send(invoiceRow(context, note));
+      const { line, reason, key, goodwill } = request.body;
+      const { isNew, ...note } = await context.billing.credit(invoice.id, {
+        ...{ line, reason, amount: minorOf(request.body.amount, invoice.currency, 'amount') },
+        ...(key === undefined ? {} : { key }),
+        ...(goodwill === true ? {} : { credits: 'correction' }),
+      });
+      return reply.code(isNew ? 201 : 200).send(invoiceRow(context, note));
     },
   );
   const VoidBody = Type.Object({ reason: Why }, { additionalProperties: false });

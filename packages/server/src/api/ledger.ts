@@ -4,7 +4,7 @@ import { isInForce } from '../billing/credit/choose.ts';
 import { type AccountBooks, type PostedTransaction, transactionKinds } from '../store/billing-store.ts';
 import { need, needInstallation } from './auth.ts';
 import { type Context, reach } from './context.ts';
-import { pageById } from './credits.ts';
+import { pageById } from './listing.ts';
 import { amountText } from './money.ts';
 import { type App, NullableText, Words } from './provider.ts';
 import { InstantText, Page, PageQuery } from './schemas.ts';

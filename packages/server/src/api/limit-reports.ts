@@ -1,5 +1,4 @@
 /** What limits have done: notices of thresholds, refusals with the usage behind them, and whether decided is metered. */
-import { Readable } from 'node:stream';
 import { type Static, Type } from '@sinclair/typebox';
 import { Problem } from '../errors.ts';
 import type { Notice } from '../store/control-store.ts';
@@ -8,6 +7,7 @@ import type { Refusal } from '../throttle/refusals.ts';
 import type { Viewer } from '../usage/index.ts';
 import { needInstallation } from './auth.ts';
 import { asking, type Context } from './context.ts';
+import type { LongWork } from './long-work.ts';
 import { type App, NullableNumber, NullableText } from './provider.ts';
 import { Page } from './schemas.ts';
 import { isoText } from './time.ts';
@@ -110,7 +110,7 @@ export const explainRefusal = async (
   return { refusal: refusalRow(refusal), usage: behind };
 };
 
-export const limitReportRoutes = (app: App, context: Context): void => {
+export const limitReportRoutes = (app: App, context: Context, long: LongWork): void => {
   const { notices, refusals, ledger } = context.aftermath;
   const tags = ['limits'];
   const NoticeQuery = Type.Object({ limit: Limit, before: Type.Optional(Type.Integer({ minimum: 1 })) });
@@ -149,12 +149,10 @@ export const limitReportRoutes = (app: App, context: Context): void => {
     tags,
     summary: 'By limit and period: offered, admitted, refused, metered, and the difference; NDJSON',
   };
-  app.get('/api/v1/limits/reconcile', { schema: books }, (request, reply) => {
-    needInstallation(request, 'read');
-    const lines = async function* (): AsyncIterable<string> {
-      const isMeter = (key: string): boolean => context.log.book.meter(key)?.deleted === false;
-      for await (const row of ledger.reconcile(context.usage, isMeter, context.clock.now())) yield lineOf(row);
-    };
-    return reply.type('application/x-ndjson').send(Readable.from(lines()));
+  app.get('/api/v1/limits/reconcile', { schema: books }, async (request, reply) => {
+    const { key } = needInstallation(request, 'read');
+    const isMeter = (meter: string): boolean => context.log.book.meter(meter)?.deleted === false;
+    const begin = async () => ledger.reconcile(context.usage, isMeter, context.clock.now());
+    return reply.type('application/x-ndjson').send(await long.lines({ key, begin, lineOf }));
   });
 };

@@ -1,5 +1,4 @@
 /** What a limit would have refused of the past, as NDJSON: how far it is, and every refusal when it is found. */
-import { Readable } from 'node:stream';
 import { type Static, Type } from '@sinclair/typebox';
 import { defineLimit } from '../domain/limit/define-plans.ts';
 import { Problem } from '../errors.ts';
@@ -8,6 +7,7 @@ import type { SimulationStep } from '../throttle/simulated.ts';
 import { needInstallation } from './auth.ts';
 import { readTexts, refuse, TextBody } from './catalogue-change.ts';
 import type { Context } from './context.ts';
+import type { LongWork } from './long-work.ts';
 import type { App } from './provider.ts';
 import { InstantText } from './schemas.ts';
 import { instantOf, isoText } from './time.ts';
@@ -37,16 +37,7 @@ const lineOf = (step: SimulationStep): string => {
   return `${JSON.stringify({ kind: 'refusal', refusal })}\n`;
 };
 
-/** The first step is awaited: what cannot be simulated is a problem, and not a torn answer. */
-const linesOf = async (steps: AsyncIterable<SimulationStep>): Promise<AsyncIterable<string>> => {
-  const iterator = steps[Symbol.asyncIterator]();
-  let next = await iterator.next();
-  return (async function* () {
-    for (; next.done !== true; next = await iterator.next()) yield lineOf(next.value);
-  })();
-};
-
-export const simulateRoutes = (app: App, context: Context): void => {
+export const simulateRoutes = (app: App, context: Context, long: LongWork): void => {
   const schema = {
     tags: ['limits'],
     summary: 'What a limit would have refused between two instants, from what was metered; changes nothing; NDJSON',
@@ -56,10 +47,10 @@ export const simulateRoutes = (app: App, context: Context): void => {
   app.register(async (scope) => {
     readTexts(scope as unknown as App);
     (scope as unknown as App).post('/api/v1/limits/simulate', { schema }, async (request, reply) => {
-      needInstallation(request, 'read');
+      const { key } = needInstallation(request, 'read');
       const text = typeof request.body === 'string' ? request.body : '';
-      const lines = await linesOf(stepsOf(context, text, request.query));
-      return reply.type('application/x-ndjson').send(Readable.from(lines));
+      const begin = async () => stepsOf(context, text, request.query);
+      return reply.type('application/x-ndjson').send(await long.lines({ key, begin, lineOf }));
     });
   });
 };

@@ -1,13 +1,14 @@
 /** Overrides: another amount of a limit or an entitlement, for one account, for a time. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Misread, readAllowance } from '../domain/limit/amount.ts';
+import type { Override } from '../domain/limit/catalogue.ts';
 import type { OverrideFact } from '../domain/limit/catalogue-fact.ts';
 import { checkRule } from '../domain/limit/check-rule.ts';
 import { overridables, withAmount } from '../domain/limit/override.ts';
 import { Problem } from '../errors.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
-import { Adjust, firstEnd, refuseBilled } from './billed.ts';
-import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
+import { Adjust, endHeld, refuseBilled } from './billed.ts';
+import { EndQuery, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { unitOf } from './limit-rows.ts';
 import { type App, NullableNumber } from './provider.ts';
@@ -122,17 +123,9 @@ export const overrideRoutes = (app: App, context: Context, turn: Turn): void => 
       const who = needInstallation(request, 'admin');
       const { account, key } = request.params;
       reach(context, who, account);
-      await turn(async () => {
-        const spans = [...context.log.book.catalogue.overridesOf(account)].filter((o) => o.key === key);
-        const ended = endedAt(spans, request.query, context.clock.now(), zoneOf(context, account));
-        if (ended.length === 0)
-          throw new Problem('limit.unknown', `There is no override of ${JSON.stringify(key)} then`);
-        await refuseBilled(context, [account], firstEnd(ended), request.query.adjust);
-        const facts = ended.map(
-          ({ amount, from, to }): OverrideFact => ({ kind: 'override', account, key, amount, from, to }),
-        );
-        await context.log.append(facts, authorOf(who, '', request.query.reason));
-      });
+      const spans = (): Override[] => [...context.log.book.catalogue.overridesOf(account)].filter((o) => o.key === key);
+      const unknown = new Problem('limit.unknown', `There is no override of ${JSON.stringify(key)} then`);
+      await turn(() => endHeld(context, who, account, spans(), request.query, unknown));
       return { items: overrideRows(context, account) };
     },
   );

@@ -1,6 +1,7 @@
 /** Credits, payments, refunds, balances and the ledger, through the door. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { written } from '../billing/invoice/canonical.ts';
 import { finalInvoice } from '../billing/ledger/post-document.ts';
 import { documentOf, issue } from '../billing/ledger/testing/document.ts';
 import { openApi, START, type TestApi } from './testing/api.ts';
@@ -31,7 +32,7 @@ const bill = async ({ context }: TestApi, day: number, currency = 'EUR'): Promis
   const at = { from: START + day * DAY, to: START + (day + 1) * DAY, currency };
   const dates = { issuedAt: at.to, dueAt: at.to + DAY };
   const document = documentOf(0, { net: 10_000n, tax: 1900n }, at);
-  const [made] = await billing.finalise([finalInvoice(document, { ...issue(0), ...dates }, books)]);
+  const [made] = await billing.finalise([finalInvoice(written(document), { ...issue(0), ...dates }, books)]);
   assert.equal(made?.outcome, 'final');
   return made.invoice.number;
 };
@@ -62,7 +63,8 @@ test('a payment told twice is one; another under its reference, in another curre
   const body = { amount: '19.00', currency: 'EUR', reference: 'r' };
   const first = await post('payments', body);
   api.clock.at += 5;
-  assert.deepEqual(await post('payments', body, 200), first);
+  assert.equal(first.isNew, true);
+  assert.deepEqual(await post('payments', body, 200), { ...first, isNew: false });
   assert.equal((await get('payments')).items.length, 1);
   await refused('payments', { ...body, amount: '19.01' }, 'payment.conflict', '/reference');
   await refused('payments', { ...body, receivedAt: '2026-01-01' }, 'payment.conflict', '/reference');
@@ -78,6 +80,31 @@ test('a payment told twice is one; another under its reference, in another curre
   await refused('payments', { ...next, reference: 't', invoice: number }, 'invoice.paid', '/invoice');
 });
 
+test('a payment told again for another invoice is another one; the invoice has only to agree where it is said', async (t) => {
+  const { api, post, refused } = await open(t);
+  const [first, second] = [await bill(api, 0), await bill(api, 1)];
+  const named = { amount: '10.00', currency: 'EUR', reference: 'named', invoice: second };
+  await post('payments', named);
+  await refused('payments', { ...named, invoice: first }, 'payment.conflict', '/reference');
+  assert.deepEqual((await post('payments', named, 200)).settled, [{ invoice: second, amount: '10.00' }]);
+  const { invoice: _, ...unnamed } = named;
+  await post('payments', unnamed, 200);
+  const both = { amount: '150.00', currency: 'EUR', reference: 'both' };
+  await post('payments', both);
+  await refused('payments', { ...both, invoice: first }, 'payment.conflict', '/reference');
+  assert.equal((await post('payments', both, 200)).settled.length, 2);
+});
+
+test('a payment told again is the one that is there, also when the account has another currency since', async (t) => {
+  const { api, post, refused } = await open(t);
+  const body = { amount: '19.00', currency: 'EUR', reference: 'r' };
+  await post('payments', body);
+  const put = await api.call(api.admin, 'PUT', '/api/v1/accounts/acme', { body: { currency: 'USD' } });
+  assert.equal(put.status, 200, put.text);
+  assert.equal((await post('payments', body, 200)).isNew, false);
+  await refused('payments', { ...body, reference: 's' }, 'payment.currency', '/currency');
+});
+
 test('a refund is of the balance, or of a payment whose invoices are open again', async (t) => {
   const { api, post, get, refused } = await open(t);
   const number = await bill(api, 0);
@@ -87,7 +114,8 @@ test('a refund is of the balance, or of a payment whose invoices are open again'
   assert.deepEqual([back.kind, back.settled], ['refund', []]);
   const charged = await post('refunds', { amount: '125.00', currency: 'EUR', reference: 'c', payment: 'r' });
   assert.deepEqual(charged.settled, [{ invoice: number, amount: '119.00' }]);
-  await post('refunds', { amount: '125.00', currency: 'EUR', reference: 'c', payment: 'r' }, 200);
+  const once = await post('refunds', { amount: '125.00', currency: 'EUR', reference: 'c', payment: 'r' }, 200);
+  assert.deepEqual(once, { ...charged, isNew: false });
   await refused(
     'refunds',
     { amount: '5.00', currency: 'EUR', reference: 'd', payment: 'r' },
@@ -156,7 +184,16 @@ test('what is left of a credit is taken back, or ends; of a bought one it is the
     'payment.conflict',
     '/reference',
   );
-  await refused('credits', { key: 'given', amount: '51', currency: 'EUR' }, 'credit.conflict', '/key');
+  for (const more of [
+    { amount: '51' },
+    { lowAt: 30 },
+    { rollover: { most: '50' } },
+    { key: 'bought', paid: { reference: 'card 3' } },
+    { key: 'bought' },
+  ])
+    await refused('credits', { key: 'given', amount: '50', currency: 'EUR', ...more }, 'credit.conflict', '/key');
+  const again = { key: 'bought', amount: '50', currency: 'EUR', paid: { reference: 'card 1', method: 'card' } };
+  assert.equal((await post('credits', again, 200)).id, bought.id);
   await refused('credits', { key: 'y', amount: '5', currency: 'USD' }, 'payment.currency', '/currency');
   await refused('credits', { key: 'y', amount: '5', currency: 'EUR', to: '2026-01-01' }, 'query.range', '/to');
   for (const { id } of [bought, given, bought]) {

@@ -6,7 +6,7 @@ import type { Payment } from '../store/billing-store.ts';
 import { needInstallation, type Principal } from './auth.ts';
 import { zoneOf } from './catalogue-change.ts';
 import { type Context, reach } from './context.ts';
-import { accountsFor, ListQuery, pageById } from './credits.ts';
+import { accountsFor, ListQuery, pageById } from './listing.ts';
 import { AmountText, amountText, CurrencyText, minorOf } from './money.ts';
 import { type App, Words } from './provider.ts';
 import { InstantText, Name, Page } from './schemas.ts';
@@ -27,6 +27,7 @@ const Fields = {
 const PaymentRow = Type.Object({ id: Type.Integer(), ...Fields });
 const Answer = Type.Object({
   ...Fields,
+  isNew: Type.Boolean({ description: 'false: it was booked already, and nothing has changed' }),
   settled: Type.Array(Type.Object({ invoice: Type.String(), amount: Type.String() }), {
     description: 'What it settled of which invoice, or opened again; the rest is the balance of the customer',
   }),
@@ -42,7 +43,9 @@ const common = {
 const PaymentBody = Type.Object(
   {
     ...common,
-    invoice: Type.Optional(Name('Number of the invoice it is for; left away: those due first', 200)),
+    invoice: Type.Optional(
+      Name('Number of the invoice it is for; left away: those due first; a repetition need not say it', 200),
+    ),
   },
   { additionalProperties: false },
 );
@@ -74,16 +77,6 @@ const askOf = (context: Context, who: Principal, asked: Static<typeof RefundBody
   };
 };
 
-/** Another currency than the account's only settles what is open in it: else it is a slip of the pen. */
-const checkCurrency = async (context: Context, account: string, currency: string): Promise<void> => {
-  const own = context.log.book.account(account)?.currency;
-  if (currency === own) return;
-  const [books] = await context.control.billing.booksOf([account]);
-  if (books?.open.some((invoice) => invoice.currency === currency) === true) return;
-  const detail = `The account is billed in ${own}, and owes nothing in ${currency}`;
-  throw new Problem('payment.currency', detail, { pointer: '/currency' });
-};
-
 const invoiceId = async (context: Context, account: string, number: string): Promise<number> => {
   const found = await context.control.billing.invoicesByNumber(number);
   const own = found.find((invoice) => invoice.account === account);
@@ -91,12 +84,13 @@ const invoiceId = async (context: Context, account: string, number: string): Pro
   throw new Problem('invoice.unknown', `The account has no invoice ${JSON.stringify(number)}`, { pointer: '/invoice' });
 };
 
-const answer = async (context: Context, { payment, settled }: Recorded): Promise<Static<typeof Answer>> => {
+const answer = async (context: Context, { payment, isNew, settled }: Recorded): Promise<Static<typeof Answer>> => {
   const numbers = await Promise.all(
     settled.map(async ({ invoice }) => (await context.control.billing.invoice(invoice))?.number ?? ''),
   );
   return {
     ...fields(payment),
+    isNew,
     settled: settled.map(({ amount }, i) => ({
       invoice: numbers[i] ?? '',
       amount: amountText(amount, payment.currency),
@@ -134,11 +128,11 @@ export const paymentRoutes = (app: App, context: Context): void => {
     },
     async (request, reply) => {
       const who = needInstallation(request, 'admin');
-      const { invoice: number, account, currency } = request.body;
+      const { invoice: number, account } = request.body;
       const ask = askOf(context, who, request.body);
-      if (number === undefined) await checkCurrency(context, account, currency);
+      const billedIn = context.log.book.account(account)?.currency;
       const invoice = number === undefined ? null : await invoiceId(context, account, number);
-      const recorded = await recordPayment(context.control.billing, { ...ask, invoice });
+      const recorded = await recordPayment(context.control.billing, { ...ask, billedIn, invoice });
       return reply.code(recorded.isNew ? 201 : 200).send(await answer(context, recorded));
     },
   );

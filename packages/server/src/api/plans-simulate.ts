@@ -1,5 +1,4 @@
 /** What accounts would have paid by other plans, as NDJSON: how far it is, each account, and the totals. */
-import { Readable } from 'node:stream';
 import { type Static, Type } from '@sinclair/typebox';
 import { type PlanStep, simulatePlans } from '../billing/try/simulate.ts';
 import { definePlans } from '../domain/limit/define-plans.ts';
@@ -7,8 +6,8 @@ import { Problem } from '../errors.ts';
 import { needInstallation, type Principal } from './auth.ts';
 import { readTexts, refuse, TextBody } from './catalogue-change.ts';
 import { type Context, reach } from './context.ts';
+import type { LongWork } from './long-work.ts';
 import { amountText } from './money.ts';
-import { streamed } from './ndjson.ts';
 import type { App } from './provider.ts';
 import { InstantText, Name } from './schemas.ts';
 import { instantOf } from './time.ts';
@@ -60,7 +59,7 @@ const lineOf = (step: PlanStep): string => {
   return `${JSON.stringify({ ...step, totals: step.totals.map(sums) })}\n`;
 };
 
-export const simulatePlanRoutes = (app: App, context: Context): void => {
+export const simulatePlanRoutes = (app: App, context: Context, long: LongWork): void => {
   const schema = {
     tags: ['plans'],
     summary: 'What accounts would have paid by other plans, against what they pay by those in force; NDJSON',
@@ -73,8 +72,8 @@ export const simulatePlanRoutes = (app: App, context: Context): void => {
     (scope as unknown as App).post('/api/v1/plans/simulate', { schema }, async (request, reply) => {
       const who = needInstallation(request, 'read');
       const text = typeof request.body === 'string' ? request.body : '';
-      const lines = await streamed(await stepsOf(context, who, text, request.query), lineOf);
-      return reply.type('application/x-ndjson').send(Readable.from(lines));
+      const begin = () => stepsOf(context, who, text, request.query);
+      return reply.type('application/x-ndjson').send(await long.lines({ key: who.key, begin, lineOf }));
     });
   });
 };

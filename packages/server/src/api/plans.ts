@@ -5,6 +5,7 @@ import { definePlans } from '../domain/limit/define-plans.ts';
 import type { Plan } from '../domain/limit/plan.ts';
 import { diffPlans } from '../domain/limit/plan-diff.ts';
 import { Problem } from '../errors.ts';
+import { refusePlanChange } from './account-currency.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
 import { readTexts, refuse, TextBody, type Turn } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach } from './context.ts';
@@ -89,6 +90,7 @@ const apply = async (context: Context, who: Principal, text: string, query: Appl
     const plan = plans.find((p) => p.key === change.plan);
     return plan === undefined ? removal(context, change.plan, from) : { kind: 'plan', plan, from, removed: false };
   });
+  refusePlanChange(context.log.book, facts);
   const applied = query.dryRun !== true && facts.length > 0;
   if (applied) await context.log.append(facts, authorOf(who, '', query.reason));
   return { at: applied ? catalogue.plansAt : at, from: isoText(from), applied, changes };

@@ -1,7 +1,6 @@
 /** Every failure of a request leaves as problem+json with a code of the registry. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { ByHandError } from '../billing/index.ts';
 import { LedgerError } from '../billing/ledger/ledger-error.ts';
 import { CalendarError } from '../domain/calendar.ts';
 import { type ErrorCode, errors, isErrorCode, Problem, problemBody } from '../errors.ts';
@@ -26,9 +25,9 @@ const validationProblem = (error: FastifyError): Problem => {
   const missing = first?.params.missingProperty ?? first?.params.additionalProperty;
   const pointer = `${first?.instancePath ?? ''}${typeof missing === 'string' ? `/${missing}` : ''}`;
   const place = error.validationContext === 'body' ? '' : ` (in the ${error.validationContext ?? 'request'})`;
-  return new Problem('request.invalid', `${pointer || 'the value'} ${first?.message ?? 'is refused'}${place}`, {
-    pointer,
-  });
+  const allowed = first?.params.allowedValues;
+  const why = Array.isArray(allowed) ? `must be one of ${allowed.join(', ')}` : (first?.message ?? 'is refused');
+  return new Problem('request.invalid', `${pointer || 'the value'} ${why}${place}`, { pointer });
 };
 
 /** What a thrown thing is to the outside. Anything unknown is our fault and says nothing of its inside. */
@@ -37,7 +36,7 @@ export const toProblem = (error: unknown): Problem => {
   if ((error instanceof UsageError || error instanceof CalendarError) && isErrorCode(error.code))
     return new Problem(error.code, error.message);
   if (error instanceof BooksError && isErrorCode(error.code)) return new Problem(error.code, error.message);
-  if ((error instanceof LedgerError || error instanceof ByHandError) && isErrorCode(error.code))
+  if (error instanceof LedgerError && isErrorCode(error.code))
     return new Problem(error.code, error.message, error.field === '' ? {} : { pointer: `/${error.field}` });
   if (error instanceof StoreError)
     return error.transient

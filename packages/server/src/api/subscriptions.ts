@@ -5,9 +5,10 @@ import type { Span, SubscriptionFact } from '../domain/limit/catalogue-fact.ts';
 import { covers } from '../domain/limit/timeline.ts';
 import type { Instant } from '../domain/window.ts';
 import { Problem } from '../errors.ts';
+import { refusePlanCurrency } from './account-currency.ts';
 import { need, needInstallation, type Principal } from './auth.ts';
-import { Adjust, firstEnd, refuseBilled } from './billed.ts';
-import { EndQuery, endedAt, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
+import { Adjust, endHeld, refuseBilled } from './billed.ts';
+import { EndQuery, SpanQuery, spanOf, Times, type Turn, timesOf, zoneOf } from './catalogue-change.ts';
 import { authorOf, type Context, mayReach, reach } from './context.ts';
 import { PERIOD_END, periodEndOf } from './period-end.ts';
 import { type App, NullableText, Words } from './provider.ts';
@@ -90,6 +91,7 @@ const subscribe = async (context: Context, who: Principal, asked: Asked): Promis
     throw new Problem('plan.unknown', `There is no plan ${JSON.stringify(plan)}`, { pointer: '/plan' });
   const zone = zoneOf(context, account);
   const span = startOf(context, asked);
+  refusePlanCurrency(context.log.book, account, plan, span);
   await refuseBilled(context, [account], span.from, asked.adjust);
   const before = catalogue.subscriptionsOf(account).filter((s) => s.from < span.from && covers(s, span.from));
   const anchor =
@@ -153,16 +155,9 @@ export const subscriptionRoutes = (app: App, context: Context, turn: Turn): void
       const who = needInstallation(request, 'admin');
       const { account } = request.params;
       reach(context, who, account);
-      await turn(async () => {
-        const spans = context.log.book.catalogue.subscriptionsOf(account);
-        const { query } = request;
-        const at = query.at === PERIOD_END ? isoText(periodEndOf(context, account)) : query.at;
-        const ended = endedAt(spans, { ...query, at }, context.clock.now(), zoneOf(context, account));
-        await refuseBilled(context, ended.length === 0 ? [] : [account], firstEnd(ended), query.adjust);
-        if (ended.length === 0)
-          throw new Problem('subscription.unknown', `The account ${JSON.stringify(account)} has none then`);
-        await context.log.append(ended.map(factOf), authorOf(who, '', request.query.reason));
-      });
+      const spans = (): readonly Subscription[] => context.log.book.catalogue.subscriptionsOf(account);
+      const unknown = new Problem('subscription.unknown', `The account ${JSON.stringify(account)} has none then`);
+      await turn(() => endHeld(context, who, account, spans(), request.query, unknown));
       return { items: rowsOf(context, account) };
     },
   );

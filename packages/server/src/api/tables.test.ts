@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { query } from 'chdb';
-import { csvText } from './csv.ts';
+import { csvText } from '../domain/csv.ts';
 import { parquetFile } from './parquet.ts';
 
 test('CSV quotes what must be quoted, keeps numbers, and lets no cell become a formula', () => {

@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyReply } from 'fastify';
 import { isZone } from '../domain/calendar.ts';
+import { csvText } from '../domain/csv.ts';
 import { flagNames } from '../domain/record.ts';
 import { trafficTypes } from '../domain/series.ts';
 import type { Instant } from '../domain/window.ts';
@@ -10,7 +11,6 @@ import { pageOf, type UsageQuery, type UsageRow, windowSizes } from '../usage/in
 import { AnswerCache } from './answer-cache.ts';
 import type { Principal } from './auth.ts';
 import { asking, type Context } from './context.ts';
-import { csvText } from './csv.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import { parquetFile } from './parquet.ts';
 import { type App, NullableText, Words } from './provider.ts';

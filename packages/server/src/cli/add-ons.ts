@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { type Io, json } from './io.ts';
-import { adjusting } from './options.ts';
+import { adjusting, wholeOf } from './options.ts';
 import { table } from './table.ts';
 
 interface Row {
@@ -46,7 +46,12 @@ export const addOnCommands = (accounts: Command, io: Io): void => {
     .option('--to <time>', 'until when (default: without end)')
     .option('--reason <text>', 'why, for the audit log')
     .action(async (account: string, plan: string, { quantity, ...rest }: Options) => {
-      const body = { account, plan, ...rest, ...(quantity === undefined ? {} : { quantity: Number(quantity) }) };
+      const body = {
+        account,
+        plan,
+        ...rest,
+        ...(quantity === undefined ? {} : { quantity: wholeOf(quantity, '--quantity') }),
+      };
       show(io, (await connect(io).call('POST /api/v1/billing/add-ons', { body })).items);
     });
   adjusting(accounts.command('addon-end <account> <plan>'))

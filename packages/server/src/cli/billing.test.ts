@@ -28,7 +28,7 @@ const withStratos = async (t: TestContext) => {
   for (const meters of ['service-meters.json', 'stratos-meters.json', 'priced-meters.json'])
     await cli.ok('meters', 'create', example(meters));
   await cli.ok('plans', 'apply', example('priced-plans.yaml'), '--yes');
-  await cli.ok('accounts', 'create', 'acme', '--zone', 'Europe/Berlin');
+  await cli.ok('accounts', 'create', 'acme', '--zone', 'Europe/Berlin', '--currency', 'USD');
   return cli;
 };
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { couponCommands } from './coupons.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
-import { adjusting, withReason } from './options.ts';
+import { withReason } from './options.ts';
 import { readText, sendText } from './plans.ts';
 import { plain, table } from './table.ts';
 
@@ -82,7 +82,6 @@ interface TaxOptions {
   from?: string;
   to?: string;
   at?: string;
-  adjust?: boolean;
   reason?: string;
 }
 interface TaxRow {
@@ -121,7 +120,7 @@ const taxes = (billing: Command, io: Io): void => {
     .command('list', { isDefault: true })
     .description('all rates, past and to come')
     .action(async () => showTaxes(io, (await connect(io).call('GET /api/v1/billing/taxes')).items));
-  adjusting(withReason(command.command('set <jurisdiction> <percent>')))
+  withReason(command.command('set <jurisdiction> <percent>'))
     .description('a rate from an instant on; one without --to ends the one before it')
     .option('--name <text>', 'on the invoice, such as VAT')
     .option('--category <name>', 'of prices that name it as their tax (default: the standard one)')
@@ -132,12 +131,12 @@ const taxes = (billing: Command, io: Io): void => {
       const body = { ...o, jurisdiction, percent: percent.replace(/%$/, '') };
       showTaxes(io, (await connect(io).call('POST /api/v1/billing/taxes', { body })).items);
     });
-  adjusting(withReason(command.command('end <jurisdiction>')))
+  withReason(command.command('end <jurisdiction>'))
     .description('end the rate in force, or call off one that is planned')
     .option('--category <name>', 'of another category than the standard one')
     .option('--at <time>', 'when it ends (default: now)')
     .option('--from <time>', 'only the one that begins then')
-    .action(async (jurisdiction: string, query: Pick<TaxOptions, 'category' | 'at' | 'from' | 'adjust' | 'reason'>) => {
+    .action(async (jurisdiction: string, query: Pick<TaxOptions, 'category' | 'at' | 'from' | 'reason'>) => {
       const call = { params: { jurisdiction }, query };
       showTaxes(io, (await connect(io).call('DELETE /api/v1/billing/taxes/{jurisdiction}', call)).items);
     });

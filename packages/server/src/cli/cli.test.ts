@@ -3,10 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Command } from 'commander';
 import { MINUTE, START } from '../api/testing/api.ts';
+import { settings } from '../config.ts';
 import { Exit } from './io.ts';
+import { buildProgram } from './program.ts';
 import { withProgress } from './progress.ts';
 import { grouped, near } from './quantity.ts';
+import { common } from './serve.ts';
 import { plain, table } from './table.ts';
 import { openCli, run, terminal } from './testing/terminal.ts';
 
@@ -239,6 +243,36 @@ test('failures end with their code and say what to do next', async (t) => {
   await check(Exit.failure, /\[query.range\]/, 'usage', '--url', url, '--key', reader, '--from', 'noon');
 });
 
+test('no option of a command takes the place of one that every command knows', () => {
+  const known = new Set([...[...common].map((name) => settings[name].flag), '--json']);
+  const walk = (command: Command): string[] => [
+    ...command.commands.flatMap(walk),
+    ...(command.parent === null ? [] : command.options)
+      .filter(({ long, hidden }) => long !== '--json' && !hidden && known.has(long ?? ''))
+      .map(({ flags }) => `${command.name()} ${flags}`),
+  ];
+  assert.deepEqual(walk(buildProgram(terminal(), '9.9.9', () => undefined)), []);
+});
+
+test('a number that is none is refused before anything is asked', async (t) => {
+  const { tollgate } = await openCli(t);
+  for (const line of [
+    ['check', 'acme', '--cost', 'many'],
+    ['check', 'acme', '--cost', '9007199254740993'],
+    ['accounts', 'addon', 'acme', 'ip', '--quantity', '2.5'],
+    ['billing', 'coupons', 'set', 'c', '--percent', '5', '--periods', 'few'],
+    ['sources', 'set', 'host', '--grace', 'x'],
+    ['sources', 'set', 'host', '--settle-after', '-1'],
+    ['usage', '--as-of', 'now'],
+    ['invoices', 'runs', '--limit', 'x'],
+    ['job', 'runs', '--limit', ''],
+  ]) {
+    const { code, err } = await tollgate(line);
+    assert.equal(code, Exit.usage, `${line.join(' ')}: ${err}`);
+    assert.match(err, /^tollgate: --[a-z-]+: ".*" is no whole number\n/);
+  }
+});
+
 test('help and version end with 0', async () => {
   const help = await run(['--help']);
   assert.equal(help.code, 0);
@@ -261,6 +295,7 @@ test('quantities are grouped exactly, and cut for the eye', () => {
 
 test('nothing in a name can move the cursor, and columns line up around wide letters', () => {
   assert.equal(plain('a\u001b[2Jb\u0007'), 'a�[2Jb�');
+  assert.equal(plain('x\u202e00.1 EUR\u2066'), 'x�00.1 EUR�');
   const text = table(
     [
       { a: '東京', b: '1' },

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { type Io, json } from './io.ts';
-import { adjusting, withReason } from './options.ts';
+import { adjusting, wholeOf, withReason } from './options.ts';
 import { plain, table } from './table.ts';
 
 interface Off {
@@ -12,7 +12,8 @@ interface Off {
 }
 const offText = ({ percent, amount, currency }: Off): string =>
   percent === undefined ? `${amount ?? ''} ${currency ?? ''}` : `${percent}%`;
-const lastsText = (periods: number | null): string => (periods === null ? '' : `${periods} periods`);
+const lastsText = (periods: number | null): string =>
+  periods === null ? '' : `${periods} period${periods === 1 ? '' : 's'}`;
 
 interface CouponOptions extends Off {
   name?: string;
@@ -51,7 +52,7 @@ const coupons = (billing: Command, io: Io): void => {
     .option('--periods <number>', 'how many periods it lasts (default: as long as it is given)')
     .option('--name <text>', 'on the invoice')
     .action(async (key: string, { periods, ...rest }: CouponOptions) => {
-      const body = { ...rest, ...(periods === undefined ? {} : { periods: Number(periods) }) };
+      const body = { ...rest, ...(periods === undefined ? {} : { periods: wholeOf(periods, '--periods') }) };
       const set = await connect(io).call('PUT /api/v1/billing/coupons/{key}', { params: { key }, body });
       if (io.flags.json) return json(io, set);
       io.out(`Set coupon ${plain(set.key)}: ${offText(set)} off.\n`);

@@ -7,7 +7,7 @@ import { wholeOf } from './options.ts';
 import { plain, table } from './table.ts';
 
 interface GrantOptions {
-  key?: string;
+  reference?: string;
   priority?: string;
   from?: string;
   expires?: string;
@@ -32,7 +32,7 @@ const grant = (credits: Command, io: Io): void => {
     .option('--expires <time>', 'pays for periods that end before it (default: never ends)')
     .option('--from <time>', 'pays for periods that end after it (default: now)')
     .option('--priority <n>', 'lower is used earlier (default: 100)')
-    .option('--key <text>', 'unique in the account: the same again is the same credit')
+    .option('--reference <text>', 'unique in the account: the same again is the same credit')
     .option('--paid <reference>', 'it was bought: reference of the payment, which is recorded with it')
     .option('--method <text>', 'how it was paid')
     .option('--rollover-most <amount>', 'at the end of a period what is left is cut to this')
@@ -40,10 +40,10 @@ const grant = (credits: Command, io: Io): void => {
     .option('--low-at <percent>', 'tell a notice when no more is left (default: 20)')
     .option('--reason <text>', 'why; printed with it')
     .action(async (account: string, amount: string, currency: string, o: GrantOptions) => {
-      const { key, from, reason } = o;
+      const { reference, from, reason } = o;
       const body = {
         ...{ account, amount, currency, ...paid(o), ...rollover(o) },
-        ...(key === undefined ? {} : { key }),
+        ...(reference === undefined ? {} : { key: reference }),
         ...(from === undefined ? {} : { from }),
         ...(reason === undefined ? {} : { reason }),
         ...(o.expires === undefined ? {} : { to: o.expires }),

@@ -5,6 +5,7 @@ import type { ReadableStream } from 'node:stream/web';
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { Exit, type Io, json } from './io.ts';
+import { wholeOf } from './options.ts';
 import { readText, sendText } from './plans.ts';
 import { grouped } from './quantity.ts';
 import { plain, table } from './table.ts';
@@ -29,9 +30,10 @@ export const checkCommand = (program: Command, io: Io, end: (code: number) => vo
     .option('--resource <id>', 'what it is done to')
     .option('--charge', 'decide for real: what is admitted counts')
     .action(async (account: string, { charge = false, cost, ...named }: CheckOptions) => {
-      const body = { account, ...named, cost: charge ? Number(cost) : 0 };
+      const units = wholeOf(cost, '--cost');
+      const body = { account, ...named, cost: charge ? units : 0 };
       const decision = (await connect(io).call('POST /api/v1/decisions', { body })) as Decision;
-      const fits = charge || decision.remaining === null || decision.remaining >= Number(cost);
+      const fits = charge || decision.remaining === null || decision.remaining >= units;
       if (io.flags.json) json(io, decision);
       else io.out(`${decision.allowed && fits ? 'allowed' : 'refused'}: ${plain(told(decision))}\n`);
       if (!decision.allowed || !fits) end(Exit.failure);

@@ -118,7 +118,7 @@ export const showLine = (io: Io, explained: ExplainedLine): void => {
   io.out(`Line ${line.no} of ${plain(invoice.number)}, ${plain(line.name)} of ${plain(line.account)}\n`);
   io.out(`facts up to ${invoice.frontier}\n\n`);
   for (const [name, text] of figures(explained)) io.out(`${name.padEnd(12)} ${plain(text)}\n`);
-  io.out('\nSteps\n');
+  if (line.steps.length > 0) io.out('\nSteps\n');
   io.out(
     table(line.steps, [
       { title: 'step', cell: (s) => s.text },

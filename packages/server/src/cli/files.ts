@@ -1,12 +1,11 @@
 /** Commands about files of facts: replay, export, events send. */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import type { Command } from 'commander';
 import { replay, UsageError } from '../usage/index.ts';
 import { connect } from './connect.ts';
+import { download } from './download.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
 import { grouped, unitText } from './quantity.ts';
 import { table } from './table.ts';
@@ -61,10 +60,7 @@ const exportCommand = (program: Command, io: Io): void => {
       const pairs = new URLSearchParams({ from: o.from, to: o.to });
       for (const one of o.account ?? []) pairs.append('account', one);
       for (const one of o.meter ?? []) pairs.append('meter', one);
-      const answer = await connect(io).send('GET', `/api/v1/export?${pairs}`);
-      const body = Readable.fromWeb(answer.body as ReadableStream);
-      if (o.out !== undefined) return pipeline(body, createWriteStream(o.out, { mode: 0o600 }));
-      for await (const chunk of body) io.out(String(chunk));
+      await download(io, `/api/v1/export?${pairs}`, o.out ?? '-');
     });
 };
 

@@ -61,7 +61,7 @@ const summary = (of: number, different: number, last: Verdict | null): string =>
   if (of === 0) return 'There are none.\n';
   if (of === 1 && last?.equal === true)
     return `${plain(last.number)} is what the facts up to ${last.frontier} say: digest ${last.digest}\n`;
-  const all = `${grouped(String(of))} ${of === 1 ? 'document' : 'documents'}`;
+  const all = count(of, 'document');
   return different === 0
     ? `${all}, each is what its facts say.\n`
     : `${all}, ${grouped(String(different))} of them ${different === 1 ? 'is' : 'are'} not what the facts say.\n`;
@@ -123,10 +123,12 @@ const pairs = (sums: Reconciled['sums'][number]): { what: string; a: string; b: 
   ].map((pair) => ({ ...pair, currency }));
 };
 
+const count = (n: number, of: string): string => `${grouped(String(n))} ${of}${n === 1 ? '' : 's'}`;
+
 const showReconciled = (io: Io, result: Reconciled): void => {
   const { accounts, documents, whole, sums, meters, findings, found, difference } = result;
   const scope = whole ? 'all there is' : 'what is new';
-  io.out(`${scope}: ${grouped(String(accounts))} accounts, ${grouped(String(documents))} documents computed again\n\n`);
+  io.out(`${scope}: ${count(accounts, 'account')}, ${count(documents, 'document')} computed again\n\n`);
   io.out(
     table(meters, [
       { title: 'meter', cell: (m) => m.meter },

@@ -5,6 +5,7 @@ import { connect } from './connect.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
 import { runJob } from './job.ts';
 import { moneyText } from './money.ts';
+import { wholeOf } from './options.ts';
 import { type Step, withProgress } from './progress.ts';
 import { grouped } from './quantity.ts';
 import { plain, table } from './table.ts';
@@ -56,13 +57,6 @@ const show = (io: Io, run: Run): void => {
   if (run.failed > SHOWN) io.out(`  ... all of them: tollgate invoices runs ${run.ref} --json\n`);
 };
 
-/** What somebody has just said is billed once the usage job has accounted for it. */
-const hint = async (io: Io, client: Client, { frontier }: Run): Promise<void> => {
-  const { newest } = await client.call('GET /api/v1/job');
-  if (newest <= frontier) return;
-  io.out(`${newest - frontier} newer facts wait for the usage job: \`tollgate job run\`, then run it again.\n`);
-};
-
 const madeTable = ({ made }: Run): string =>
   table(made.slice(0, SHOWN), [
     { title: 'account', cell: (m) => m.account },
@@ -99,7 +93,6 @@ export const invoiceRunCommands = (invoices: Command, io: Io, end: (code: number
       const run = await withProgress(io, finished(io, client, ref), stepOf(io, client, ref));
       if (io.flags.json) json(io, run);
       else show(io, run);
-      if (!io.flags.json && run.invoices === 0) await hint(io, client, run);
       if (run.outcome === 'failed') {
         const hint = 'What is final stays final; run it again. See the log of the server.';
         throw new CliError(Exit.failure, `The run stopped: ${run.error}`, hint);
@@ -116,7 +109,7 @@ export const invoiceRunCommands = (invoices: Command, io: Io, end: (code: number
         const run = await runOf(client, ref);
         return io.flags.json ? json(io, run) : show(io, run);
       }
-      const { items } = await client.call('GET /api/v1/invoices/runs', { query: { limit: Number(limit) } });
+      const { items } = await client.call('GET /api/v1/invoices/runs', { query: { limit: wholeOf(limit, '--limit') } });
       if (io.flags.json) return json(io, items);
       if (items.length === 0) return io.out('There were no runs. Make one: `tollgate invoices run`.\n');
       io.out(

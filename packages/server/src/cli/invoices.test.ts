@@ -64,6 +64,12 @@ test('a dry run writes nothing, some accounts can be billed alone, a time to com
   );
   assert.equal(await ok('invoices'), 'There are none. `tollgate invoices drafts` shows what is to come.\n');
   assert.match(await ok('invoices', 'run', '--account', 'other'), /INV-000001/);
+  const asked = await tollgate(['invoices', 'list', '--state', 'weird']);
+  assert.match(asked.err, /\/state must be one of draft, open, overdue, paid, void/);
+  const binary = await tollgate(['invoices', 'show', 'INV-000001', '--pdf', '-']);
+  assert.deepEqual([binary.code, /^tollgate: A PDF is no text/.test(binary.err)], [2, true]);
+  const nowhere = await tollgate(['invoices', 'lines', '--csv', '/nowhere/lines.csv']);
+  assert.match(nowhere.err, /^tollgate: \/nowhere\/lines\.csv cannot be written: ENOENT/);
   const ahead = await tollgate(['invoices', 'run', '--until', '2027-01-01']);
   assert.deepEqual([ahead.code, /\[invoice\.ahead\]/.test(ahead.err)], [1, true]);
 });
@@ -96,18 +102,25 @@ test('a draft waits, is made final by hand, is credited and void', async (t) => 
   assert.match(await ok('invoices', 'show', drafts[0].ref), /^Draft of acme/);
   assert.equal(await ok('invoices', 'finalise', drafts[0].ref), 'Invoice INV-000001: 14.70 EUR.\n');
   assert.match((await tollgate(['invoices', 'finalise', drafts[0].ref])).err, /\[invoice\.not_due\]/);
-  const credited = ['invoices', 'credit', 'INV-000001', '1', '6.33', '--reason', 'outage'];
-  assert.equal(await ok(...credited), 'Credit note CN-000001: -6.33 EUR.\n');
+  const credited = ['invoices', 'credit', 'INV-000001', '1', '6.33', '--reason', 'outage', '--reference', 'ticket 7'];
+  for (let told = 0; told < 2; told++) assert.equal(await ok(...credited), 'Credit note CN-000001: -6.33 EUR.\n');
+  assert.match((await tollgate([...credited, '--goodwill'])).err, /key is that of CN-000001.*\[credit\.conflict\]/);
   assert.match(
     (await tollgate(['invoices', 'credit', 'INV-000001', '1', '10.01', '--reason', 'x'])).err,
     /8\.37 EUR can still be credited/,
   );
   assert.match((await tollgate(['invoices', 'void', 'INV-000001', '--reason', 'x'])).err, /\[invoice\.credited\]/);
+  await ok('payments', 'record', 'acme', '2.00', 'EUR', '--reference', 'bank-7');
+  assert.match(
+    await ok('invoices', 'show', 'INV-000001', '--html', '-'),
+    /Credit note CN-000001, .*-6\.33<[\s\S]*Payment bank-7, .*-2\.00<[\s\S]*6\.37</,
+  );
   await ok('invoices', 'finalise', drafts[1].ref);
   assert.equal(
     await ok('invoices', 'void', 'INV-000002', '--reason', 'wrong'),
     'INV-000002 is void by credit note CN-000002: -14.70 EUR.\n',
   );
+  assert.match(await ok('invoices', 'show', 'INV-000002', '--html', '-'), /Credit note CN-000002 has reversed/);
   const tenant = await api.key('acme', ['read']);
   const own = (await api.call(tenant, 'GET', '/api/v1/invoices')).body.items;
   assert.deepEqual(

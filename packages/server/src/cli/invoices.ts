@@ -1,14 +1,11 @@
 /** tollgate invoices: what is final, what is a draft and why, and what is done to them by hand. */
-import { createWriteStream } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import type { Operations } from '@tollgate/client';
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
+import { download } from './download.ts';
 import { invoiceProofCommands, reconcileCommand } from './invoice-proof.ts';
 import { invoiceRunCommands } from './invoice-run.ts';
-import { type Io, json } from './io.ts';
+import { CliError, Exit, type Io, json } from './io.ts';
 import { moneyText } from './money.ts';
 import { wholeOf } from './options.ts';
 import { grouped, unitText } from './quantity.ts';
@@ -35,7 +32,7 @@ const rowTable = (rows: readonly Row[]): string =>
     { title: 'total', cell: (r) => moneyText(r.total, r.currency), right: true },
     { title: 'open', cell: (r) => (r.state === 'draft' ? '' : moneyText(r.open, r.currency)), right: true },
     { title: 'state', cell: (r) => (r.kind === 'credit-note' ? 'credit note' : r.state) },
-    { title: 'due', cell: (r) => (r.kind === 'credit-note' ? '' : (r.dueAt ?? '')) },
+    { title: 'due before', cell: (r) => (r.kind === 'credit-note' ? '' : (r.dueAt ?? '')) },
   ]);
 
 const quantityCell = ({ quantity, unit }: Line): string =>
@@ -65,7 +62,7 @@ const show = async (io: Io, ref: string): Promise<void> => {
   io.out(
     `${name} ${number === null ? '' : `${plain(number)} `}of ${plain(account)}, ${invoice.from} to ${invoice.to}\n`,
   );
-  const due = invoice.dueAt === null || state !== 'open' ? '' : `, due ${invoice.dueAt}`;
+  const due = invoice.dueAt === null || state !== 'open' ? '' : `, due before ${invoice.dueAt}`;
   const left = state === 'open' || state === 'overdue' ? `, ${moneyText(invoice.open, currency)} open` : '';
   io.out(`state          ${state}${left}${due}\n`);
   io.out(`facts up to    ${invoice.frontier}, digest ${invoice.digest}\n\n`);
@@ -79,19 +76,6 @@ interface PaperOptions {
   html?: string;
   csv?: string;
 }
-
-/** What the server answers, into a file; - for standard output. */
-const write = async (io: Io, path: string, file: string): Promise<void> => {
-  const { body } = await connect(io).send('GET', path);
-  if (body === null) return;
-  const bytes = Readable.fromWeb(body as ReadableStream);
-  if (file === '-') {
-    for await (const part of bytes.setEncoding('utf8')) io.out(String(part));
-    return;
-  }
-  await pipeline(bytes, createWriteStream(file));
-  io.err(`Wrote ${plain(file)}.\n`);
-};
 
 /** The command, so that others can add to it. */
 export const invoicesCommand = (program: Command, io: Io, end: (code: number) => void): Command => {
@@ -137,9 +121,10 @@ export const invoicesCommand = (program: Command, io: Io, end: (code: number) =>
     .option('--csv <file>', 'its lines as CSV')
     .action(async (ref: string, files: PaperOptions) => {
       const asked = (['pdf', 'html', 'csv'] as const).filter((format) => files[format] !== undefined);
+      if (files.pdf === '-') throw new CliError(Exit.usage, 'A PDF is no text: name a file for it');
       for (const format of asked) {
         const path = `/api/v1/invoices/${encodeURIComponent(ref)}/paper?format=${format}`;
-        await write(io, path, files[format] as string);
+        await download(io, path, files[format] as string);
       }
       if (asked.length === 0) await show(io, ref);
     });
@@ -151,7 +136,7 @@ export const invoicesCommand = (program: Command, io: Io, end: (code: number) =>
     .option('--from <time>', 'periods that end after it')
     .option('--to <time>', 'periods that begin before it')
     .action(async ({ csv, ...query }: { csv: string; account?: string; from?: string; to?: string }) => {
-      await write(io, `/api/v1/invoices/lines.csv?${new URLSearchParams(query)}`, csv);
+      await download(io, `/api/v1/invoices/lines.csv?${new URLSearchParams(query)}`, csv);
     });
   byHand(invoices, io);
   invoiceRunCommands(invoices, io, end);
@@ -160,14 +145,23 @@ export const invoicesCommand = (program: Command, io: Io, end: (code: number) =>
   return invoices;
 };
 
+interface CreditOptions {
+  reason: string;
+  reference?: string;
+  goodwill?: boolean;
+}
+
 const byHand = (invoices: Command, io: Io): void => {
   const told = (row: Row, what: string): void => (io.flags.json ? json(io, row) : io.out(what));
   invoices
     .command('credit <number> <line> <amount>')
     .description('make a credit note on part of a line: invoices credit INV-000001 2 5.00 --reason "outage"')
     .requiredOption('--reason <text>', 'why; printed on it')
-    .action(async (ref: string, line: string, amount: string, { reason }: { reason: string }) => {
-      const body = { line: wholeOf(line, 'line'), amount, reason };
+    .option('--reference <text>', 'unique in the account: the same again is the same credit note')
+    .option('--goodwill', 'a gift: later adjustments of the line do not look at it (default: it corrects the line)')
+    .action(async (ref: string, line: string, amount: string, { reference, ...asked }: CreditOptions) => {
+      const key = reference === undefined ? {} : { key: reference };
+      const body = { line: wholeOf(line, 'line'), amount, ...asked, ...key };
       const row = await connect(io).call('POST /api/v1/invoices/{ref}/credit', { params: { ref }, body });
       told(row, `Credit note ${plain(row.number ?? '')}: ${moneyText(row.total, row.currency)}.\n`);
     });

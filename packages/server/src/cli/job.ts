@@ -3,6 +3,7 @@ import type { Client, Operations } from '@tollgate/client';
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { CliError, Exit, type Io, json } from './io.ts';
+import { wholeOf } from './options.ts';
 import { type Step, withProgress } from './progress.ts';
 import { table } from './table.ts';
 
@@ -64,7 +65,9 @@ export const jobCommand = (program: Command, io: Io): void => {
     .description('the last runs and what they did')
     .option('--limit <n>', 'how many', '20')
     .action(async (o: { limit: string }) => {
-      const { items } = await connect(io).call('GET /api/v1/job/runs', { query: { limit: Number(o.limit) } });
+      const { items } = await connect(io).call('GET /api/v1/job/runs', {
+        query: { limit: wholeOf(o.limit, '--limit') },
+      });
       if (io.flags.json) return json(io, items);
       io.out(
         table(items, [

@@ -15,16 +15,25 @@ test('credits, payments and balances are booked and shown', async (t) => {
   assert.match(await ok('credits'), /no credits/);
   const grant = ['credits', 'grant', 'acme', '1250.00', 'EUR', '--expires', '2027-01-01', '--priority', '5'];
   assert.match(
-    await ok(...grant, '--reason', 'welcome'),
+    await ok(...grant, '--reason', 'welcome', '--reference', 'welcome-1'),
     /^Credit 1: acme has 1,250\.00 EUR until 2027-01-01T00:00:00Z/,
+  );
+  assert.match(
+    await ok(...grant, '--reason', 'welcome', '--reference', 'welcome-1'),
+    /^Credit 1: acme has 1,250\.00 EUR/,
   );
   assert.match(
     await ok('credits', 'list', 'acme'),
     /1 +acme +1,250\.00 EUR +1,250\.00 EUR +5 .* current +given +welcome/,
   );
   const paid = ['payments', 'record', 'acme', '119.00', 'EUR', '--reference', '2026-0815', '--method', 'transfer'];
-  assert.match(await ok(...paid), /no invoice: it waits for the next one/);
+  assert.match(await ok(...paid), /^Booked\. It settles no invoice: it waits for the next one/);
+  assert.match(await ok(...paid), /^It was booked already, and settles no invoice: it waits for the next one/);
   assert.match(await ok('payments', 'refund', 'acme', '19', 'EUR', '--reference', 'back'), /^Booked\.$/m);
+  assert.match(
+    await ok('payments', 'refund', 'acme', '19', 'EUR', '--reference', 'back'),
+    /^It was booked already\.$/m,
+  );
   assert.match(await ok('payments'), /acme +-19\.00 EUR +back[\s\S]*acme +119\.00 EUR +2026-0815 +transfer/);
   assert.match(await ok('balance', 'acme'), /EUR +0\.00 +0\.00 +100\.00 +1,250\.00/);
   assert.match(

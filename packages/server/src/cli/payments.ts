@@ -36,7 +36,8 @@ const record = (payments: Command, io: Io): void => {
       const { settled, ...payment } = await connect(io).call('POST /api/v1/payments', { body });
       if (io.flags.json) return json(io, { ...payment, settled });
       const parts = settled.map((part) => `${moneyText(part.amount, currency)} of ${part.invoice}`);
-      io.out(plain(`Booked. It settles ${parts.join(', ') || 'no invoice: it waits for the next one'}.`).concat('\n'));
+      const begun = payment.isNew ? 'Booked. It' : 'It was booked already, and';
+      io.out(plain(`${begun} settles ${parts.join(', ') || 'no invoice: it waits for the next one'}.`).concat('\n'));
     },
   );
 };
@@ -53,7 +54,8 @@ const refund = (payments: Command, io: Io): void => {
       const { settled, ...row } = await connect(io).call('POST /api/v1/refunds', { body });
       if (io.flags.json) return json(io, { ...row, settled });
       const parts = settled.map((part) => `${part.invoice}: ${moneyText(part.amount, currency)}`);
-      io.out(plain(`Booked.${parts.length === 0 ? '' : ` Open again of ${parts.join(', ')}.`}`).concat('\n'));
+      const begun = row.isNew ? 'Booked.' : 'It was booked already.';
+      io.out(plain(`${begun}${parts.length === 0 ? '' : ` Open again of ${parts.join(', ')}.`}`).concat('\n'));
     },
   );
 };
@@ -108,7 +110,7 @@ const balance = (program: Command, io: Io): void => {
           { title: 'invoice', cell: (i) => i.number },
           { title: 'open', cell: (i) => moneyText(i.open, i.currency), right: true },
           { title: 'of', cell: (i) => moneyText(i.total, i.currency), right: true },
-          { title: 'due', cell: (i) => i.dueAt },
+          { title: 'due before', cell: (i) => i.dueAt },
           { title: '', cell: (i) => (i.overdue ? 'overdue' : '') },
         ]),
       );

@@ -64,7 +64,8 @@ test('a plan is simulated for its subscribers and for accounts that are named', 
   assert.deepEqual(named.totals, [
     { currency: 'EUR', accounts: 1, before: '25.00', after: '2.00', difference: '-23.00' },
   ]);
-  assert.match((await simulate(planText('new', 1, 0, 'USD'), '--accounts', 'acme')).err, /priced in USD/);
+  const foreign = await simulate(planText('new', 1, 0, 'USD'), '--accounts', 'acme');
+  assert.deepEqual([foreign.code, /priced in USD/.test(foreign.err)], [1, true]);
   assert.match(
     (await simulate('plans: [{key: x, billing: {currency: EUR, prices: [{key: a}]}}]')).err,
     /\[plan\.invalid\]/,

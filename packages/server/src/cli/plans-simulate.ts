@@ -63,7 +63,7 @@ interface Options {
   accounts?: string[];
 }
 
-export const simulatePlansCommand = (plans: Command, io: Io): void => {
+export const simulatePlansCommand = (plans: Command, io: Io, end: (code: number) => void): void => {
   plans
     .command('simulate <file>')
     .description('what accounts would have paid by the plans of a file, against those in force; changes nothing')
@@ -92,6 +92,7 @@ export const simulatePlansCommand = (plans: Command, io: Io): void => {
         part: at.of === 0 ? null : at.done / at.of,
         text: `${grouped(String(at.done))} of ${grouped(String(at.of))} accounts`,
       }));
+      if (failed > 0) end(Exit.failure);
       if (io.flags.json) return json(io, { accounts: found, totals, failed });
       if (found.length === 0) return io.out('Nobody has such a plan. Name accounts with --accounts.\n');
       show(io, found, totals);

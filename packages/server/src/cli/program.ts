@@ -59,16 +59,19 @@ const failureOf = (error: unknown): Failure => {
   return { exit: Exit.failure, message: error instanceof Error ? error.message : String(error), hint: '' };
 };
 
-/** All commands. `end` sets the exit code of a command that did what was asked. */
+/** All commands. `end` sets the exit code of a command that did what was asked, and found something wrong. */
 export const buildProgram = (io: Io, version: string, end: (code: number) => void): Command => {
   const program = new Command('tollgate')
-    .description('Meters what tenants consume, from the raw counter to the usage record.')
+    .description('Meters what tenants consume, throttles them by it and bills them for it.')
     .version(version)
     .option('--json', 'answers for programs')
     .showHelpAfterError('(see: tollgate --help)')
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
-    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 command line wrong, 3 no server answers, 4 refused.\n');
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed or something is wrong, 2 command line wrong, 3 no server answers, 4 refused.\n',
+    );
   const byOption = new Map<string, SettingName>();
   for (const name of common) {
     const option = optionOf(name);
@@ -85,7 +88,7 @@ export const buildProgram = (io: Io, version: string, end: (code: number) => voi
   usageCommand(program, io);
   accountsCommand(program, io);
   metersCommand(program, io);
-  simulatePlansCommand(plansCommand(program, io), io);
+  simulatePlansCommand(plansCommand(program, io), io, end);
   billingCommand(program, io);
   invoicesCommand(program, io, end);
   creditsCommand(program, io);

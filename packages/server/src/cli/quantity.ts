@@ -1,4 +1,5 @@
 /** Quantities for people: exact digits in groups of three, and near it in words. */
+import { plainUnit } from '../domain/quantity.ts';
 
 /** `447922137` to `447,922,137`; decimals stay as they are. */
 export const grouped = (quantity: string): string => {
@@ -19,6 +20,5 @@ export const near = (quantity: string | null, unit: string): string => {
   return `${grouped(before)}${after === '' ? '' : `.${after}`} ${PREFIXES[step]}B`;
 };
 
-/** Units as UCUM writes them, in words where UCUM's are odd. */
-export const unitText = (unit: string): string =>
-  unit === 'By' ? 'bytes' : unit === '1' ? '' : unit.replace(/[{}]/g, '');
+/** What stands behind a quantity: nothing where things are only counted. */
+export const unitText = (unit: string): string => (unit === '1' || unit === '' ? '' : plainUnit(unit));

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run } from './testing/terminal.ts';
+import { runProgram } from './program.ts';
+import { run, terminal } from './testing/terminal.ts';
 
 const vector = (id: string, quantity: string, total: string, model = 'per_unit') =>
   `{"id":"${id}","model":"${model}","input":{"unit_amount":"10","quantity":${quantity}},"expected":{"total":"${total}"}}`;
@@ -47,6 +48,22 @@ test('numbers are read exactly, as they were written', async () => {
     [vector('a', '9007199254740993', '90071992547409930'), 0, [/"90071992547409930"/], '1 of 1'],
     [vector('a', '1.00000000000000001', '10.0000000000000001'), 0, [/"10.0000000000000001"/], '1 of 1'],
   ]);
+});
+
+test('a large file shows on a terminal how far it is, apart from the lines', async () => {
+  const io = {
+    ...terminal([...Array(2_000).keys()].map((i) => vector(`v${i}`, '"2"', '20')).join('\n')),
+    interactive: true,
+  };
+  let now = 0;
+  io.now = () => {
+    now += 600;
+    return now;
+  };
+  assert.equal(await runProgram(['rate', '-'], io, '9.9.9'), 0);
+  assert.match(io.written.err, /#+\.+ +\d+% {2}[\d,]+ of 2,000 vectors, 0 different/);
+  assert.ok(io.written.err.endsWith('\r\u001b[K2000 of 2000 equal\n'));
+  assert.equal(io.written.out.split('\n').length, 2_001);
 });
 
 test('a file is read by its name, and one that is not there is named', async (t) => {

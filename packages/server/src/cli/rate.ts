@@ -4,9 +4,14 @@ import type { Command } from 'commander';
 import { type Json, type RatedVector, rateVector } from '../billing/rate/vectors/index.ts';
 import { JsonError, JsonNumber, type JsonValue, readJson } from '../domain/json-exact.ts';
 import { CliError, Exit, type Io } from './io.ts';
+import { withProgress } from './progress.ts';
+import { grouped } from './quantity.ts';
 
 /** A file of vectors is read whole; more come as JSON lines in several files. */
 const BOUNDS = { maxLength: 64 * 1024 * 1024, maxDepth: 64 };
+
+/** Vectors between two looks at how far it is: some milliseconds. */
+const STEP = 100;
 
 const textOf = async (io: Io, file: string): Promise<string> => {
   if (file === '-') {
@@ -68,12 +73,23 @@ export const rateCommand = (program: Command, io: Io, end: (code: number) => voi
     )
     .action(async (file: string) => {
       const vectors = vectorsOf(await textOf(io, file));
+      const lines: string[] = [];
       let wrong = 0;
-      for (const vector of vectors) {
-        const line = rated(vector);
-        if (!line.equal) wrong += 1;
-        io.out(`${JSON.stringify(line)}\n`);
-      }
+      const rateAll = async (): Promise<void> => {
+        for (const vector of vectors) {
+          const line = rated(vector);
+          if (!line.equal) wrong += 1;
+          lines.push(`${JSON.stringify(line)}\n`);
+          // Room for the bar to be drawn.
+          if (lines.length % STEP === 0) await io.sleep(0);
+        }
+      };
+      await withProgress(io, rateAll(), async () => ({
+        part: lines.length / vectors.length,
+        text: `${grouped(String(lines.length))} of ${grouped(String(vectors.length))} vectors, ${wrong} different`,
+      }));
+      // Not while the bar stands on the terminal.
+      for (const line of lines) io.out(line);
       io.err(`${vectors.length - wrong} of ${vectors.length} equal\n`);
       if (wrong > 0 || vectors.length === 0) end(Exit.failure);
     });

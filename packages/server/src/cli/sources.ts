@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { type Io, json } from './io.ts';
+import { wholeOf } from './options.ts';
 import { table } from './table.ts';
 
 interface Change {
@@ -45,8 +46,8 @@ export const sourcesCommand = (program: Command, io: Io): void => {
     .action(async (id: string, o: Change) => {
       const body = {
         ...(o.completeness === undefined ? {} : { completeness: o.completeness }),
-        ...(o.grace === undefined ? {} : { graceSeconds: Number(o.grace) }),
-        ...(o.settleAfter === undefined ? {} : { settleAfterSeconds: Number(o.settleAfter) }),
+        ...(o.grace === undefined ? {} : { graceSeconds: wholeOf(o.grace, '--grace') }),
+        ...(o.settleAfter === undefined ? {} : { settleAfterSeconds: wholeOf(o.settleAfter, '--settle-after') }),
         ...(o.tenant === undefined ? {} : { tenant: o.tenant }),
         ...(o.reason === undefined ? {} : { reason: o.reason }),
       };

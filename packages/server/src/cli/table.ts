@@ -13,9 +13,10 @@ const widthOf = (text: string): number => {
   return width;
 };
 
-/** Names come from tenants: nothing in them may move the cursor or colour the terminal. */
+/** Names come from tenants: nothing in them may move the cursor, colour the terminal, or turn round what is beside them. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '�');
+const HARMFUL = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+export const plain = (text: string): string => text.replace(HARMFUL, '�');
 
 const pad = (text: string, width: number, right: boolean): string => {
   const gap = ' '.repeat(Math.max(0, width - widthOf(text)));

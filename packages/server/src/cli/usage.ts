@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { connect } from './connect.ts';
 import { showCost } from './cost.ts';
 import { type Io, json } from './io.ts';
+import { wholeOf } from './options.ts';
 import { grouped, near, unitText } from './quantity.ts';
 import { table } from './table.ts';
 
@@ -36,7 +37,7 @@ const queryOf = (o: Options): Query => ({
   account: o.account,
   resource: o.resource,
   source: o.source,
-  asOf: o.asOf === undefined ? undefined : Number(o.asOf),
+  asOf: o.asOf === undefined ? undefined : wholeOf(o.asOf, '--as-of'),
   limit: 10_000,
 });
 
