@@ -87,6 +87,15 @@ export async function timed<T>(work: () => Promise<T>): Promise<{ seconds: numbe
   return { seconds: (performance.now() - from) / 1000, result };
 }
 
+/** As `timed`, and says what it took: by the clock and, of this process, of processors. */
+export async function phase<T>(name: string, work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
+  const before = process.cpuUsage();
+  const done = await timed(work);
+  const { user, system } = process.cpuUsage(before);
+  say(`${name}: ${round(done.seconds, 1)} s, processors ${round((user + system) / 1e6, 1)} s`);
+  return done;
+}
+
 /** The value below which `share` of the sorted samples lie. */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);

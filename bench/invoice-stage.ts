@@ -1,12 +1,11 @@
 /** Lays the invoice bench's scenario down: control facts and series through the server's own doors, usage records by SQL. */
 import { join } from 'node:path';
-import { Session } from 'chdb';
 import { Billing } from 'tollgate/billing/index.js';
 import type { ControlBody } from 'tollgate/domain/control-fact.js';
 import type { Clock } from 'tollgate/domain/environment.js';
 import { builtinMeters, defineMeter, type Meter } from 'tollgate/domain/meter.js';
 import type { FeePrice, PlanBilling, UsageModel, UsagePrice } from 'tollgate/domain/price/price.js';
-import { WINDOW_MS } from 'tollgate/domain/window.js';
+import type { BillingStore } from 'tollgate/store/billing-store.js';
 import { openChdb, type UsageChdb } from 'tollgate/store/chdb/usage-chdb.js';
 import { ControlLog } from 'tollgate/store/control-log.js';
 import type { ControlStore, NewSeries } from 'tollgate/store/control-store.js';
@@ -16,17 +15,14 @@ import { EmbeddedPostgres } from 'tollgate/store/postgres/embedded.js';
 import { Receipts } from 'tollgate/store/receipts.js';
 import { SeriesRegistry } from 'tollgate/store/series-registry.js';
 import { Usage } from 'tollgate/usage/index.js';
-import { type BenchOptions, say } from './common.ts';
+import { type BenchOptions, phase, say } from './common.ts';
+import { writeRecords } from './invoice-records.ts';
 import {
-  baseSql,
   changeAt,
   customer,
-  idleSql,
   lands,
   meters,
-  noonOf,
   type PlanRow,
-  RECORD_DAYS,
   twentyOn,
   type UsageRow,
   type Way,
@@ -49,8 +45,10 @@ export interface Stage {
   /** How `pg` connects to the same PostgreSQL. */
   connection: EmbeddedPostgres['connection'];
   clock: StageClock;
-  /** Another server on the same stores, as after a restart. */
-  server(holder: string): Billing;
+  /** It is `at`, and the server has noted so: nothing that ended later is billed. */
+  moveTo(at: number): Promise<void>;
+  /** Another server on the same stores, as after a restart; `noted` is told how many accounts of a run are behind it. */
+  server(holder: string, noted?: (accounts: number) => void): Billing;
   close(): Promise<void>;
 }
 
@@ -80,37 +78,62 @@ export async function openStage(folder: string, accounts: number, options: Bench
   const deps = { usage: store, control, log, registry, receipts, clock, groups: 1, publish: null, report };
   const usage = new Usage({ ...deps, holder: 'bench' });
   const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  const server = (holder: string): Billing =>
-    new Billing({ control, log, usage, store, registry, clock, holder, pause, report });
-  await log.append(catalogueFacts(), who);
-  for (let a = 0; a < accounts; a += AT_ONCE) {
-    await log.append(numbers(a, Math.min(accounts, a + AT_ONCE)).flatMap(accountFacts), who);
-  }
-  say('accounts, plans, taxes, coupons are there');
-  await registerSeries(registry, accounts);
-  say('series are there');
-  await declare(store, receipts);
-  await writeRecords(join(folder, 'usage'), accounts, registry, receipts.frontier());
-  say('records are there; what is paid in advance at the beginning of the month is billed');
-  await billBeginning(server('before'), accounts);
+  const server = (holder: string, noted?: (accounts: number) => void): Billing => {
+    const billing = noted === undefined ? control.billing : telling(control.billing, noted);
+    return new Billing({ control: { ...control, billing }, log, usage, store, registry, clock, holder, pause, report });
+  };
+  await phase('accounts, plans, taxes, coupons', async () => {
+    await log.append(catalogueFacts(), who);
+    for (let a = 0; a < accounts; a += AT_ONCE) {
+      await log.append(numbers(a, Math.min(accounts, a + AT_ONCE)).flatMap(accountFacts), who);
+    }
+  });
+  await phase('series', () => registerSeries(registry, accounts));
+  await phase('records', async () => {
+    await declare(store, receipts);
+    const first = [...registry.all()][0]?.id ?? 0;
+    await writeRecords(join(folder, 'usage'), accounts, first, receipts.frontier());
+  });
+  await phase('invoices of the beginning of the month', () => billBeginning(server('before'), accounts));
   for (let a = 0; a < accounts; a += AT_ONCE) {
     const bodies = numbers(a, Math.min(accounts, a + AT_ONCE)).flatMap(upgradeFacts);
     if (bodies.length > 0) await log.append(bodies, who);
   }
-  clock.at = Date.UTC(2026, 10, 6, 12);
-  await log.append([{ kind: 'tick', at: clock.at }], who);
   for (const stream of ['counter', 'event'] as const) {
     const row = { stream, group: 0, from: OVER, closedTo: OVER, to: null, frontier: receipts.frontier() };
     await control.createProgress(row);
   }
+  const moveTo = async (at: number): Promise<void> => {
+    clock.at = at;
+    await log.append([{ kind: 'tick', at }], who);
+    await settle(control, receipts.frontier(), at);
+  };
+  await moveTo(Date.UTC(2026, 10, 6, 12));
   const close = async (): Promise<void> => {
     await store.close();
     await control.close();
     await postgres.stop();
     dir.release();
   };
-  return { control, connection, clock, server, close };
+  return { control, connection, clock, moveTo, server, close };
 }
+
+/** As the usage job notes that nothing has changed. */
+async function settle(control: ControlStore, frontier: number, now: number): Promise<void> {
+  const lease = await control.acquireLease(0, 'stage', now, 60_000);
+  if (lease === null) throw new Error('somebody else closes windows');
+  for (const row of await control.progress()) await control.advance(row, row.closedTo, frontier, lease, now);
+  await control.releaseLease(lease);
+}
+
+const telling = (billing: BillingStore, noted: (accounts: number) => void): BillingStore => ({
+  ...billing,
+  advanceBillingRun: async (fence, step) => {
+    const run = await billing.advanceBillingRun(fence, step);
+    noted(run.accounts);
+    return run;
+  },
+});
 
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
@@ -254,49 +277,4 @@ async function declare(store: UsageChdb, receipts: Receipts): Promise<void> {
   }
   await writer.commit();
   taken.done();
-}
-
-/** Four records of each series; counters have one more at the end of each span, so that nothing is waited for. */
-async function writeRecords(
-  directory: string,
-  accounts: number,
-  registry: SeriesRegistry,
-  frontier: number,
-): Promise<void> {
-  const first = [...registry.all()][0]?.id ?? 0;
-  const sql = new Session(directory);
-  sql.query('SET max_threads = 2, async_insert = 0');
-  const days = RECORD_DAYS.map((day) => noonOf(day) / 1000).join(', ');
-  const each = `numbers(${accounts}) AS n ARRAY JOIN range(${RECORD_DAYS.length}) AS k`;
-  for (const [m, { counter, modulus, times, over }] of meters.entries()) {
-    const series = `toUInt32(${first} + number * ${meters.length} + ${m})`;
-    const figure = `if(${idleSql('number', m)}, 0, ${baseSql('number', m, 'k')} % ${modulus}) * ${times}`;
-    const w = `toDateTime([${days}][k + 1], 'UTC')`;
-    if (counter) {
-      await sql.queryAsync(
-        `INSERT INTO record SELECT ${series}, ${w}, 0, ${WINDOW_MS}, ${figure}, 3, 0, 0, 0, ${frontier} FROM ${each}`,
-      );
-      await sql.queryAsync(endsSql(series, accounts, frontier));
-      continue;
-    }
-    const total = `CAST(concat(toString(intDiv(f, ${over})), '.', leftPad(toString(f % ${over}), 3, '0')) AS Decimal(76, 12))`;
-    const value = 'CAST(total AS Nullable(Decimal(38, 12)))';
-    const at = '(toUnixTimestamp(w) * 1000 + 1)';
-    await sql.queryAsync(
-      `INSERT INTO tally SELECT series, w, 0, ${total} AS total, 1, ${value}, ${value}, ${value}, ${at}, 0, 0, 0, ${frontier}
-       FROM (SELECT ${series} AS series, ${w} AS w, ${figure} AS f FROM ${each})`,
-    );
-  }
-  sql.close();
-}
-
-/** Nothing used in the last windows of the months, nor in the one before a plan changes: all seen to their ends. */
-function endsSql(series: string, accounts: number, frontier: number): string {
-  const of = (values: readonly number[]): string =>
-    `[${values.map((t) => t / 1000).join(', ')}][number % ${lands.length} + 1]`;
-  const end = of(lands.map(({ to }) => to - WINDOW_MS));
-  const later = of(lands.map((land) => land.later - WINDOW_MS));
-  const cut = `${of(lands.map(({ from }) => from - WINDOW_MS))} + (10 + number % 7) * 86400`;
-  return `INSERT INTO record SELECT ${series}, toDateTime(arrayJoin([${end}, ${later}, ${cut}]), 'UTC'), 0, ${WINDOW_MS}, 0, 3, 0, 0, 0, ${frontier}
-    FROM numbers(${accounts})`;
 }

@@ -4,13 +4,11 @@
  * day is billed; then the laws of money must hold.
  */
 import assert from 'node:assert/strict';
-import { digestOf, documentText, readDocument } from 'tollgate/billing/invoice/canonical.js';
-import { fee, usage } from 'tollgate/billing/invoice/testing/world.js';
+import { digestOf, documentText } from 'tollgate/billing/invoice/canonical.js';
 import { expectedDraft } from 'tollgate/billing/run/expected.js';
-import { conventionDefaults } from 'tollgate/domain/billing/conventions.js';
-import type { ControlBody } from 'tollgate/domain/control-fact.js';
-import { defineMeter } from 'tollgate/domain/define-meter.js';
 import type { Invoice } from 'tollgate/store/billing-store.js';
+import { checkFees, linesOf } from './bills-laws.ts';
+import { accountFacts, CENTS, FREE, profile, shopFacts } from './bills-shop.ts';
 import { lazily } from './faulty.ts';
 import { Lots } from './lots.ts';
 import { type Disk, Machine } from './machine.ts';
@@ -25,9 +23,6 @@ const DAY = 24 * HOUR;
 const author = { tenant: '', author: 'simulation', reason: 'simulation' };
 const ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kolkata', 'America/New_York'];
 const ACCOUNTS = ['a', 'b', 'c', 'd', 'e'];
-/** Units of a day that cost nothing, and cents for each beyond them. */
-const FREE = 500n;
-const CENTS = 3n;
 
 export interface Billed {
   readonly crashes: number;
@@ -54,6 +49,8 @@ class Bills {
   calm = true;
   crashes = 0;
   faults = 0;
+  /** How often somebody else was to pay. */
+  moved = 0;
   private readonly diskFaults: number;
   private readonly steps: boolean;
 
@@ -93,9 +90,9 @@ class Bills {
 
   async setUp(): Promise<void> {
     await this.boot();
-    const facts = [...shopFacts(), ...ACCOUNTS.flatMap((id) => accountFacts(id, this.lots.pick(ZONES)))];
+    const facts = [...shopFacts(), ...ACCOUNTS.flatMap((id) => accountFacts(id, this.lots.pick(ZONES), T0 - HOUR))];
     // The last two: a child, and who pays for it.
-    if (this.lots.chance(0.5)) facts.push(paidByParent('e'));
+    if (this.lots.chance(0.5)) facts.push(profile('e', 'parent'));
     await this.machine?.log.append(facts, author);
     this.calm = false;
   }
@@ -134,6 +131,21 @@ class Bills {
       const asks = lots.chance(0.3) ? [{}, { accounts: [lots.pick(ACCOUNTS)] }] : [{}];
       const runs = Promise.all(asks.map((ask) => machine.runs.run(ask))).catch(() => undefined);
       await Promise.race([runs, machine.life.over, this.time.sleep(3 * HOUR)]);
+    }
+  }
+
+  /** The child's bills go to its parent and come back, while runs are at them. */
+  async payers(): Promise<void> {
+    const lots = this.lots.branch();
+    while (!this.over) {
+      await this.time.sleep(lots.int(3, 30) * HOUR);
+      const log = this.machine?.log;
+      if (this.over || log === undefined) continue;
+      this.moved++;
+      await Promise.race([
+        log.append([profile('e', lots.pick(['self', 'parent']))], author),
+        this.time.sleep(HOUR),
+      ]).catch(() => undefined);
     }
   }
 
@@ -196,6 +208,7 @@ class Bills {
     assert.deepEqual(spans, [...new Set(spans)], 'each account is billed once a period');
     this.checkWithoutHoles(all);
     this.checkWork(all);
+    checkFees(all, T0);
     await this.checkLedger('the end');
     await this.checkAgain(all);
     return { invoices: all.length, adjustments: linesOf(all).filter(({ kind }) => kind === 'adjustment').length };
@@ -203,6 +216,8 @@ class Bills {
 
   private checkWithoutHoles(all: readonly Invoice[]): void {
     for (const account of new Set(all.map((invoice) => invoice.account))) {
+      // While its parent pays the child has no invoices: that each of its days is billed, its lines say.
+      if (account === 'e' && this.moved > 0) continue;
       const own = all.filter((invoice) => invoice.account === account).sort((a, b) => a.to - b.to);
       for (const [i, { from }] of own.entries()) if (i > 0) assert.equal(from, own[i - 1]?.to, `${account}: no hole`);
       const last = own.at(-1)?.to ?? 0;
@@ -262,48 +277,11 @@ class Bills {
   }
 }
 
-const linesOf = (all: readonly Invoice[]) => all.flatMap(({ document }) => readDocument(document).lines);
-
-function shopFacts(): ControlBody[] {
-  const made = defineMeter({ key: 'work', eventType: 'work', valuePath: '$.n', unit: '1' }, undefined);
-  if (Array.isArray(made)) throw new Error(JSON.stringify(made));
-  const { receipt: _, ...meter } = made;
-  const prices = [fee('base', '1.00'), usage('work', '0.03', { meter: 'work', included: { amount: FREE.toString() } })];
-  const terms = { currency: 'EUR', period: { unit: 'day', count: 1 }, anchor: 'calendar', trialDays: 0 } as const;
-  const plan = { key: 'p', name: 'p', entitlements: [], limits: [], billing: { ...terms, minimum: null, prices } };
-  const conventions = { ...conventionDefaults, graceDays: 0 };
-  return [
-    { kind: 'meter', meter },
-    {
-      ...{ kind: 'entity', key: 'default', name: 'shop', address: [], taxId: '', payment: '', conventions },
-      ...{ invoicePrefix: 'INV-', creditPrefix: 'CN-' },
-    },
-    { kind: 'plan', plan, from: 0, removed: false },
-    { kind: 'tax', jurisdiction: 'X', category: '', name: 'tax', percent: '7.7', inclusive: false, from: 0, to: null },
-  ];
-}
-
-function accountFacts(id: string, zone: string): ControlBody[] {
-  const from = T0 - HOUR;
-  return [
-    { kind: 'account', id, parent: id === 'e' ? 'd' : null, name: id, zone, currency: 'EUR', state: 'active' },
-    { kind: 'owner', resource: id, account: id, from: 0 },
-    profile(id, 'self'),
-    { kind: 'subscription', account: id, plan: 'p', from, to: null, anchor: from },
-  ];
-}
-
-const profile = (account: string, payer: 'self' | 'parent'): ControlBody => ({
-  ...{ kind: 'profile', account, payer, entity: '', name: '', address: [], taxId: '', email: '' },
-  ...{ jurisdiction: 'X', exemption: '' },
-});
-const paidByParent = (account: string): ControlBody => profile(account, 'parent');
-
 /** One run. Throws when a law is broken. */
 export const playBills = async (seed: number, disk: Disk): Promise<Billed> => {
   const bills = new Bills(seed, disk);
   await bills.setUp();
-  const life = [bills.crashing(), bills.clockSteps(), bills.billing()];
+  const life = [bills.crashing(), bills.clockSteps(), bills.billing(), bills.payers()];
   const services = ['app/0', 'app/1', 'app/2'].map((name) => bills.service(name));
   await bills.time.until(Promise.all([...life, ...services]));
   await bills.settle();
