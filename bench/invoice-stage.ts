@@ -1,5 +1,6 @@
 /** Lays the invoice bench's scenario down: control facts and series through the server's own doors, usage records by SQL. */
 import { join } from 'node:path';
+import pg from 'pg';
 import { Billing } from 'tollgate/billing/index.js';
 import type { ControlBody } from 'tollgate/domain/control-fact.js';
 import type { Clock } from 'tollgate/domain/environment.js';
@@ -95,6 +96,7 @@ export async function openStage(folder: string, accounts: number, options: Bench
     await writeRecords(join(folder, 'usage'), accounts, first, receipts.frontier());
   });
   await phase('invoices of the beginning of the month', () => billBeginning(server('before'), accounts));
+  await phase('cleaned up, as PostgreSQL itself does in a month', () => vacuum(connection));
   for (let a = 0; a < accounts; a += AT_ONCE) {
     const bodies = numbers(a, Math.min(accounts, a + AT_ONCE)).flatMap(upgradeFacts);
     if (bodies.length > 0) await log.append(bodies, who);
@@ -136,6 +138,13 @@ const telling = (billing: BillingStore, noted: (accounts: number) => void): Bill
 });
 
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+async function vacuum(connection: EmbeddedPostgres['connection']): Promise<void> {
+  const client = new pg.Client({ ...connection, password: '' });
+  await client.connect();
+  await client.query('VACUUM ANALYZE');
+  await client.end();
+}
 
 async function billBeginning(billing: Billing, accounts: number): Promise<void> {
   const { invoices, error } = await billing.runs.run();

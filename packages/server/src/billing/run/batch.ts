@@ -5,7 +5,7 @@
 import type { Book } from '../../domain/book.ts';
 import { endOfDay } from '../../domain/calendar.ts';
 import type { Instant } from '../../domain/window.ts';
-import type { BillingStore, Fence, FinalInvoice, Finalised, StoredDraft } from '../../store/billing-store.ts';
+import type { BillingStore, Fence, FinalInvoice, Finalised, Invoice, StoredDraft } from '../../store/billing-store.ts';
 import type { Metered } from '../../usage/metered.ts';
 import { readDocument, type Written, written } from '../invoice/canonical.ts';
 import { partiesOf } from '../invoice/compose.ts';
@@ -73,7 +73,7 @@ export class Batch {
     this.payers = payers;
   }
 
-  /** Everything up to the first wave's drafts: done while the batch before is written, which is another processor's work. */
+  /** Everything up to the first wave's postings: done while the batch before is written, which is another processor's work. */
   async begin(): Promise<Wave> {
     return this.ask(await turnsOf(this.run, this.payers));
   }
@@ -91,7 +91,8 @@ export class Batch {
   private async ask(turns: readonly Turn[]): Promise<Wave> {
     const open = this.withoutFailed(turns);
     const reckonings = await reckonNext(this.run, open);
-    return { turns: open, drafts: await this.drafted(reckonings, await this.answersTo(reckonings)) };
+    const drafts = await this.drafted(reckonings, await this.answersTo(reckonings));
+    return { turns: open, ready: await this.posted(this.judged(open, drafts)) };
   }
 
   private async answersTo(reckonings: ReadonlyMap<Turn, Reckoning>): Promise<Map<Turn, Metered[][]>> {
@@ -153,18 +154,19 @@ export class Batch {
     return turns.filter(({ failure }) => failure === null);
   }
 
-  private async settle({ turns, drafts }: Wave): Promise<void> {
-    const ready: Ready[] = [];
+  /** What can be final. The others' drafts are noted. */
+  private judged(turns: readonly Turn[], drafts: ReadonlyMap<Turn, Drafted | null>): Judged[] {
+    const ready: Judged[] = [];
     for (const turn of turns) {
       const draft = drafts.get(turn);
       if (draft === undefined) continue;
       if (draft === null) turn.due.shift();
       else this.judge(turn, draft, ready);
     }
-    await this.finalise(ready);
+    return ready;
   }
 
-  private judge(turn: Turn, draft: Drafted, ready: Ready[]): void {
+  private judge(turn: Turn, draft: Drafted, ready: Judged[]): void {
     const { head, blocked } = draft;
     const graceUntil = this.isEarly(head) ? 0 : graceOf(head);
     if (blocked.length === 0 && this.run.at >= graceUntil) {
@@ -193,21 +195,21 @@ export class Batch {
     };
   }
 
-  private async finalise(ready: readonly Ready[]): Promise<void> {
-    const { billing, dryRun } = this.run;
-    if (ready.length === 0) return;
-    if (dryRun) {
-      for (const { turn, draft } of ready) this.isFinal(turn, draft, { id: Number.MAX_SAFE_INTEGER, number: 'new' });
-      return;
-    }
-    const books = await billing.booksOf(ready.map(({ turn }) => turn.payer));
-    const items = ready.flatMap(({ turn, draft }, i) => {
+  /** With what they post, by the books of now: a change until they are written is refused, and they are looked at anew. */
+  private async posted(judged: readonly Judged[]): Promise<Ready[]> {
+    if (this.run.dryRun || judged.length === 0) return judged.map((one) => ({ ...one, item: null }));
+    const books = await this.run.billing.booksOf(judged.map(({ turn }) => turn.payer));
+    return judged.flatMap(({ turn, draft }, i) => {
       const own = books[i];
       const item = own && attempt(turn, () => finalInvoice(draft, this.issueOf(turn, draft), own));
       return item ? [{ turn, draft, item }] : [];
     });
-    const results = await this.written(items);
-    for (const [i, { turn, draft }] of items.entries()) {
+  }
+
+  private async settle({ ready }: Wave): Promise<void> {
+    if (ready.length === 0) return;
+    const results = this.run.dryRun ? ready.map(() => notWritten) : await this.written(ready);
+    for (const [i, { turn, draft }] of ready.entries()) {
       const result = results[i];
       if (result === undefined) continue;
       if (result.outcome === 'refused') this.refused(turn, result);
@@ -224,21 +226,21 @@ export class Batch {
   }
 
   /** An item that the store cannot take is its account's failure, and none of the others'. */
-  private async written(items: readonly Item[]): Promise<Result[]> {
+  private async written(ready: readonly Ready[]): Promise<Result[]> {
     const { billing, fence } = this.run;
-    const write = async (some: readonly Item[]): Promise<Result[]> => {
+    const write = async (some: readonly Ready[]): Promise<Result[]> => {
       const held = fence === null ? [] : [await fence()];
       return billing.finalise(
-        some.map(({ item }) => item),
+        some.flatMap(({ item }) => item ?? []),
         ...held,
       );
     };
     try {
-      return await write(items);
+      return await write(ready);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const results: Result[] = [];
-      for (const one of items) {
+      for (const one of ready) {
         const [result] = await write([one]).catch((why: unknown) => [refusedBy(failureOf(one.turn.payer, why))]);
         if (result !== undefined) results.push(result);
       }
@@ -300,19 +302,24 @@ interface Drafted extends Written {
   blocked: readonly Blocked[];
 }
 
-interface Ready {
+interface Judged {
   turn: Turn;
   draft: Drafted;
 }
-type Item = Ready & { item: FinalInvoice };
-type Result = Exclude<Finalised, { outcome: 'refused' }> | { outcome: 'refused'; code: string; reason: string };
+interface Ready extends Judged {
+  /** Null: nothing is written. */
+  item: FinalInvoice | null;
+}
+type Result =
+  | { outcome: Exclude<Finalised['outcome'], 'refused'>; invoice: Pick<Invoice, 'id' | 'number'> }
+  | { outcome: 'refused'; code: string; reason: string };
+const notWritten: Result = { outcome: 'final', invoice: { id: Number.MAX_SAFE_INTEGER, number: 'new' } };
 
 const refusedBy = ({ code, reason }: Failure): Result => ({ outcome: 'refused', code, reason });
 
 export interface Wave {
   turns: readonly Turn[];
-  /** Null: there is nothing to bill. */
-  drafts: ReadonlyMap<Turn, Drafted | null>;
+  ready: readonly Ready[];
 }
 
 /** What is paid in advance only has nothing that could come late. */

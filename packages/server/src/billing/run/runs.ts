@@ -39,7 +39,7 @@ export interface RunAsk {
   dryRun?: boolean;
 }
 
-const BATCH = 500;
+const BATCH = 1000;
 /** Batches that are begun while one is written: one waits for its answers while another is composed. */
 const AHEAD = 2;
 const HOLD_MS = 120_000;
