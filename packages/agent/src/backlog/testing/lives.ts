@@ -90,7 +90,7 @@ export class Lives {
     const mood = this.mood();
     // A machine that lost its power says nothing to anybody.
     if (mood === 'away' || this.disk.dead) throw new Error('connection refused');
-    if (mood === 'refuse') return { status: 400, retryAfter: 0, body: 'no' };
+    if (mood === 'refuse') return { status: 400, retryAfter: 0, body: '{"code":"request.invalid"}' };
     this.server.take(JSON.parse(body) as ReadingsBatch);
     if (mood === 'take and say nothing') throw new Error('connection reset');
     return { status: 200, retryAfter: 0, body: outcomeOf(1) };
