@@ -31,11 +31,16 @@ export async function underFence(query: Query, { run, token, now }: Fence): Prom
 }
 
 async function finalise(query: Query, batch: readonly FinalInvoice[], fence?: Fence): Promise<Finalised[]> {
-  if (fence !== undefined) await underFence(query, fence);
   const touched = touchedBy([], batch);
-  const billed = await lockAccounts(query, [...new Set([...touched.accounts, ...touched.billed])]);
-  const ids = await existing(query, batch);
-  const standing = await readStanding(query, touched, billed);
+  const held = fence === undefined ? undefined : underFence(query, fence);
+  const billed = lockAccounts(query, [...new Set([...touched.accounts, ...touched.billed])]);
+  // All of them are on their way: in this order, each by what there is when it is its turn.
+  const [ids, standing] = await Promise.all([
+    existing(query, batch),
+    readStanding(query, touched, billed),
+    billed,
+    held,
+  ]);
   const taken = new Set(ids.keys());
   const verdicts = batch.map((item): 'new' | 'there' | Refusal => {
     if (taken.has(nameOf(item))) return 'there';
@@ -45,16 +50,18 @@ async function finalise(query: Query, batch: readonly FinalInvoice[], fence?: Fe
   });
   const fresh = batch.filter((_, at) => verdicts[at] === 'new');
   const made = await insertDocuments(query, fresh);
-  await noteBilled(query, fresh, made);
   fresh.forEach((item, i) => void ids.set(nameOf(item), made[i] as number));
   const transactions = fresh.flatMap(({ transactions }, i) =>
     transactions.map((transaction) => ({ transaction, invoice: made[i] as number })),
   );
-  await insertTransactions(query, transactions);
   const notices = fresh.flatMap((item) => item.notices);
-  await insertNotices(query, notices);
-  await dropDrafts(query, fresh);
-  const rows = await invoicesById(query, [...ids.values()]);
+  const [, , , , rows] = await Promise.all([
+    noteBilled(query, fresh, made),
+    insertTransactions(query, transactions),
+    insertNotices(query, notices),
+    dropDrafts(query, fresh),
+    invoicesById(query, [...ids.values()]),
+  ]);
   return batch.map((item, at): Finalised => {
     const verdict = verdicts[at] as 'new' | 'there' | Refusal;
     if (typeof verdict === 'object') return { outcome: 'refused', ...verdict };
@@ -178,10 +185,15 @@ async function insertDocuments(query: Query, items: readonly FinalInvoice[]): Pr
     next.set(name, sequence + 1);
     return { item, sequence };
   });
-  const ids: number[] = [];
-  for (let at = 0; at < numbered.length; at += AT_ONCE)
-    ids.push(...(await insertSome(givenOnce(query), numbered.slice(at, at + AT_ONCE))));
-  return ids;
+  const sent: Promise<number[]>[] = [];
+  for (let at = 0; at < numbered.length; at += AT_ONCE) {
+    const one = insertSome(givenOnce(query), numbered.slice(at, at + AT_ONCE));
+    // Waited for below; when the one before it fails, nobody does.
+    one.catch(() => undefined);
+    sent.push(one);
+    await sent.at(-2);
+  }
+  return (await Promise.all(sent)).flat();
 }
 
 async function insertSome(query: Query, some: readonly Numbered[]): Promise<number[]> {

@@ -7,29 +7,35 @@ import type { Query } from './database.ts';
 
 /** In one order everywhere, so that two that want the same accounts wait for each other and never both. What was billed last. */
 export async function lockAccounts(query: Query, accounts: readonly string[]): Promise<Map<string, LastBilled>> {
-  await query(
-    `INSERT INTO billing_account (tenant) SELECT a FROM unnest($1::text[]) AS a ORDER BY a COLLATE "C"
-     ON CONFLICT DO NOTHING`,
-    [accounts],
-  );
-  const rows = await query<{ account: string } & LastBilled>(
-    `SELECT tenant AS account, last_document AS last, frontier FROM billing_account WHERE tenant = ANY ($1)
-     ORDER BY tenant COLLATE "C" FOR UPDATE`,
-    [accounts],
-  );
+  const [, rows] = await Promise.all([
+    query(
+      `INSERT INTO billing_account (tenant) SELECT a FROM unnest($1::text[]) AS a ORDER BY a COLLATE "C"
+       ON CONFLICT DO NOTHING`,
+      [accounts],
+    ),
+    query<{ account: string } & LastBilled>(
+      `SELECT tenant AS account, last_document AS last, frontier FROM billing_account WHERE tenant = ANY ($1)
+       ORDER BY tenant COLLATE "C" FOR UPDATE`,
+      [accounts],
+    ),
+  ]);
   return new Map(rows.map(({ account, ...billed }) => [account, billed]));
 }
 
-/** The accounts are locked already: with what came of that. */
-export async function readStanding(query: Query, touched: Touched, billed: Map<string, LastBilled>): Promise<Standing> {
-  return {
-    billed,
-    transactions: await contents(query, touched.transactions),
-    invoices: await openOf(query, touched.invoices),
-    grants: await restsOf(query, touched.grants),
-    balances: await balancesOf(query, touched.accounts),
-    lastDocument: await lastDocuments(query, touched.accounts),
-  };
+/** The accounts are locked by a statement before these: `billed` is what comes of it. */
+export async function readStanding(
+  query: Query,
+  touched: Touched,
+  billed: Map<string, LastBilled> | Promise<Map<string, LastBilled>>,
+): Promise<Standing> {
+  const [transactions, invoices, grants, balances, lastDocument] = await Promise.all([
+    contents(query, touched.transactions),
+    openOf(query, touched.invoices),
+    restsOf(query, touched.grants),
+    balancesOf(query, touched.accounts),
+    lastDocuments(query, touched.accounts),
+  ]);
+  return { billed: await billed, transactions, invoices, grants, balances, lastDocument };
 }
 
 async function contents(query: Query, keys: readonly string[]): Promise<Standing['transactions']> {

@@ -47,6 +47,8 @@ export class Database {
       application_name: 'tollgate',
       connectionTimeoutMillis: 10_000,
       allowExitOnIdle: true,
+      // Statements given at once go out at once, in their order: else each waits until we have seen the answer before it.
+      pipeline: true,
       // Waited for: no statement of ours runs in a session without its settings.
       onConnect: async (client) => {
         // A connection that breaks while it is in use says so here as well as to the statement: unheard, it would end
