@@ -1,8 +1,8 @@
 /** A line of an invoice, explained: how its amount comes about, by which price and plan, of which records and readings. */
 
-import { readStored } from '../billing/proof/difference.ts';
 import { linesHolding } from '../billing/proof/holding.ts';
 import { type ExplainedLine, explainLine } from '../billing/proof/line.ts';
+import { readStored } from '../billing/proof/stored.ts';
 import { Problem } from '../errors.ts';
 import { type Explained, UsageError, type Viewer } from '../usage/index.ts';
 import type { Principal } from './auth.ts';

@@ -11,8 +11,8 @@ import { creditNote, voidNote } from '../run/credit-note.ts';
 import { type BookReader, readAll, reckoningOf } from '../run/expected.ts';
 import { type Failure, failureOf } from '../run/failure.ts';
 import { draftOf, type Reckoning } from '../run/reckon.ts';
-import { readStored } from './difference.ts';
 import { inLayoutOf } from './layout.ts';
+import { readStored } from './stored.ts';
 
 export interface Again {
   invoice: Invoice;

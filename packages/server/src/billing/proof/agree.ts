@@ -7,7 +7,7 @@ import { digestOf } from '../invoice/canonical.ts';
 import type { InvoiceDocument, Line } from '../invoice/document.ts';
 import { CASH } from '../ledger/books.ts';
 import type { Again } from './again.ts';
-import { readStored } from './difference.ts';
+import { readStored } from './stored.ts';
 
 export const stages = ['metered', 'rated', 'invoiced', 'posted', 'paid'] as const;
 export type Stage = (typeof stages)[number];

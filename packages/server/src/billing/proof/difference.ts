@@ -6,10 +6,11 @@ import type { Instant } from '../../domain/window.ts';
 import type { Invoice } from '../../store/billing-store.ts';
 import type { Difference as UsageDifference } from '../../usage/index.ts';
 import type { Metered, MeteredAsk, MeteredSeries } from '../../usage/metered.ts';
-import { canonicalText, digestOf, documentText, readDocument } from '../invoice/canonical.ts';
+import { canonicalText, digestOf, documentText } from '../invoice/canonical.ts';
 import type { Basis, InvoiceDocument, Line } from '../invoice/document.ts';
 import { readKey } from '../invoice/key.ts';
 import type { Again } from './again.ts';
+import { readStored } from './stored.ts';
 
 export type Level = 'document' | 'failure' | 'basis' | 'line' | 'record' | 'series';
 
@@ -77,15 +78,6 @@ function ownText(invoice: Invoice): Deviation[] {
     found.push({ level: 'document', text: told, stored: column, computed: text });
   }
   return found;
-}
-
-/** Null: it is no document any more. */
-export function readStored({ document }: Pick<Invoice, 'document'>): InvoiceDocument | null {
-  try {
-    return readDocument(document);
-  } catch {
-    return null;
-  }
 }
 
 function basisOf(stored: InvoiceDocument, now: InvoiceDocument): Deviation[] {

@@ -5,7 +5,7 @@ import { metersOf } from '../../domain/limit/limit.ts';
 import type { Instant } from '../../domain/window.ts';
 import type { BillingStore } from '../../store/billing-store.ts';
 import { billersOf } from '../run/past.ts';
-import { readStored } from './difference.ts';
+import { readStored } from './stored.ts';
 
 export interface FactPlace {
   receipt: Receipt;

@@ -16,7 +16,8 @@ import {
   sumOfLines,
   transactionOfDocument,
 } from './agree.ts';
-import { type DifferenceReader, deviationsOf, readStored } from './difference.ts';
+import { type DifferenceReader, deviationsOf } from './difference.ts';
+import { readStored } from './stored.ts';
 
 export interface PassDeps {
   billing: BillingStore;

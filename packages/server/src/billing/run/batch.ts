@@ -1,5 +1,5 @@
 /**
- * Some hundred payers at once: one question to the meters, one transaction for what becomes final. Payers with several
+ * A thousand payers at once: one question to the meters, one transaction for what becomes final. Payers with several
  * periods due take them one after the other, in waves. Nothing is kept of a batch that is done.
  */
 import type { Book } from '../../domain/book.ts';
